@@ -21,11 +21,11 @@ struct ukvm_mem {
 
 struct ukvm_boot {
     enum ukvm_abi abi;
-    bool low_original;    /* the original's low memory instead of a hole below 64 KiB */
+    bool low_original; /* the original's low memory instead of a hole below 64 KiB */
     ukvm_gva_t entry;
     ukvm_gpa_t kernel_end;
     uint64_t tsc_hz;
-    const char *cmdline;  /* at most UKVM_CMDLINE_MAX characters */
+    const char *cmdline; /* at most UKVM_CMDLINE_MAX characters */
 };
 #define UKVM_CMDLINE_MAX 8191
 
@@ -62,9 +62,9 @@ struct ukvm_mem_access {
 
 /* What came of delivering an exception, for the explanation of a triple fault. */
 struct ukvm_delivery {
-    bool ok;     /* state is at the guest's handler */
-    bool fatal;  /* triple fault: the vCPU shuts down; state is as before */
-    size_t n;    /* faults in the chain, the first being the guest's own */
+    bool ok;    /* state is at the guest's handler */
+    bool fatal; /* triple fault: the vCPU shuts down; state is as before */
+    size_t n;   /* faults in the chain, the first being the guest's own */
     struct {
         int vector;
         bool has_code;
@@ -80,6 +80,7 @@ struct ukvm_arch {
     size_t state_size;  /* of its struct ukvm_state */
     size_t max_insn;    /* bytes of the longest instruction */
     ukvm_gpa_t low_end; /* below it lie the boot tables: images must not */
+    ukvm_gpa_t hole;    /* below it the guest sees nothing in the default layout */
 
     const struct ukvm_reg *regs;
     size_t nregs;

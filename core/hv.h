@@ -23,14 +23,14 @@ enum {
 };
 
 enum {
-    UKVM_CAP_BREAK = 1,    /* arms execution traps */
-    UKVM_CAP_WATCH = 2,    /* arms data watches */
-    UKVM_CAP_STEP = 4,     /* runs one instruction */
-    UKVM_CAP_COUNT = 8,    /* counts instructions, stops at a count */
-    UKVM_CAP_NX = 16,      /* enforces execute rights of the view */
+    UKVM_CAP_BREAK = 1,     /* arms execution traps */
+    UKVM_CAP_WATCH = 2,     /* arms data watches */
+    UKVM_CAP_STEP = 4,      /* runs one instruction */
+    UKVM_CAP_COUNT = 8,     /* counts instructions, stops at a count */
+    UKVM_CAP_NX = 16,       /* enforces execute rights of the view */
     UKVM_CAP_TSC_TRAP = 32, /* returns the guest's TSC reads as INSN exits */
-    UKVM_CAP_CPUID = 64,   /* takes a CPUID table */
-    UKVM_CAP_FP = 128,     /* runs floating point */
+    UKVM_CAP_CPUID = 64,    /* takes a CPUID table */
+    UKVM_CAP_FP = 128,      /* runs floating point */
 };
 
 enum { UKVM_PROT_R = 1, UKVM_PROT_W = 2, UKVM_PROT_X = 4 };
@@ -39,7 +39,7 @@ struct ukvm_hv_config {
     int mem_fd;         /* hv->mem's memfd, for backends that map it elsewhere */
     uint16_t e_machine; /* the guest's architecture, as ELF says */
     int interrupt_signal;
-    uint64_t tsc_hz;    /* wanted, 0: the backend's own */
+    uint64_t tsc_hz; /* wanted, 0: the backend's own */
 };
 
 enum ukvm_trap_kind { UKVM_TRAP_EXEC, UKVM_TRAP_WRITE, UKVM_TRAP_READ, UKVM_TRAP_ACCESS };
@@ -50,7 +50,7 @@ struct ukvm_trap {
 };
 
 struct ukvm_hv_run {
-    bool step;           /* one instruction, or its exit */
+    bool step;            /* one instruction, or its exit */
     uint64_t until_count; /* CAP_COUNT: end when that many have completed since create(); 0: no */
 };
 

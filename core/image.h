@@ -31,8 +31,8 @@ struct uk_image {
  * information, or NULL: .gnu_debuglink and build-id are followed. (abi) overrides
  * what the content tells. UKVM_ENOENT: no such file. UKVM_EIMAGE: not loadable.
  */
-int uk_image_open(struct uk_image **image, const char *path, const char *symbols,
-                  enum ukvm_abi abi, struct ukvm_error *err);
+int uk_image_open(struct uk_image **image, const char *path, const char *symbols, enum ukvm_abi abi,
+                  struct ukvm_error *err);
 /* Copy the segments into (mem), all zero so far; UKVM_EIMAGE if one does not fit. */
 int uk_image_load(struct uk_image *image, uint8_t *mem, size_t mem_size, ukvm_gpa_t low_end,
                   struct ukvm_error *err);

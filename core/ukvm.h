@@ -74,15 +74,15 @@ struct ukvm_hv {
 };
 
 struct ukvm_config {
-    const char *image;      /* path of the ELF unikernel */
-    const char *symbols;    /* path of separate debug information, or NULL: looked for */
-    const char *backend;    /* "kvm", "emu"; NULL: the first that runs guests in full */
-    const char *plugin_dir; /* where plugins are; NULL: beside the program, then libexec */
-    size_t mem_size;        /* bytes, rounded down to 2 MiB; 0: 512 MiB */
-    enum ukvm_abi abi;      /* UKVM_ABI_AUTO: told from the image */
+    const char *image;        /* path of the ELF unikernel */
+    const char *symbols;      /* path of separate debug information, or NULL: looked for */
+    const char *backend;      /* "kvm", "emu"; NULL: the first that runs guests in full */
+    const char *plugin_dir;   /* where plugins are; NULL: beside the program, then libexec */
+    size_t mem_size;          /* bytes, rounded down to 2 MiB; 0: 512 MiB */
+    enum ukvm_abi abi;        /* UKVM_ABI_AUTO: told from the image */
     bool low_memory_original; /* the original's low memory: tables writable below 64 KiB */
-    int console_fd;         /* where PUTS goes; 0 means 1, standard output */
-    int interrupt_signal;   /* a signal the KVM backend may use; 0: SIGURG */
+    int console_fd;           /* where PUTS goes; 0 means 1, standard output */
+    int interrupt_signal;     /* a signal the KVM backend may use; 0: SIGURG */
 };
 
 /*
@@ -257,6 +257,8 @@ UKVM_API int ukvm_core_register_module(struct ukvm *vm, const struct ukvm_module
 UKVM_API int ukvm_core_register_hypercall(struct ukvm *vm, const struct ukvm_call_desc *desc,
                                           ukvm_hypercall_fn_t *fn, void *self,
                                           struct ukvm_error *err);
+/* The guest ends with (status): for the handler of a hypercall that is the guest's last. */
+UKVM_API void ukvm_core_halt(struct ukvm *vm, int status, ukvm_gpa_t cookie);
 /* At most 8; asked in order on each vmexit before the core looks at it. */
 UKVM_API int ukvm_core_register_vmexit(struct ukvm *vm, ukvm_vmexit_fn_t *fn, void *self,
                                        struct ukvm_error *err);

@@ -28,12 +28,12 @@ UKVM_API int ukvm_count(struct ukvm *vm, uint64_t *n, struct ukvm_error *err);
 /* --- registers --------------------------------------------------------------- */
 
 enum {
-    UKVM_REG_PC = 1,       /* the one that is pc */
-    UKVM_REG_SP = 2,       /* stack pointer */
-    UKVM_REG_FP = 4,       /* frame pointer */
-    UKVM_REG_ARG = 8,      /* holds a hypercall's argument */
+    UKVM_REG_PC = 1,  /* the one that is pc */
+    UKVM_REG_SP = 2,  /* stack pointer */
+    UKVM_REG_FP = 4,  /* frame pointer */
+    UKVM_REG_ARG = 8, /* holds a hypercall's argument */
     UKVM_REG_READONLY = 16,
-    UKVM_REG_FLAGS = 32,   /* processor flags: print their letters */
+    UKVM_REG_FLAGS = 32,    /* processor flags: print their letters */
     UKVM_REG_VOLATILE = 64, /* differs between two reads or backends: not compared */
 };
 
@@ -47,7 +47,7 @@ struct ukvm_reg {
 };
 
 UKVM_API const struct ukvm_reg *ukvm_reg_table(const struct ukvm *vm, size_t *n);
-/* By name, also a part of one as eax, ax, al of rax; NULL if there is none. */
+/* By name; NULL if there is none. */
 UKVM_API const struct ukvm_reg *ukvm_reg_find(const struct ukvm *vm, const char *name);
 /* The one with all of (flags). */
 UKVM_API const struct ukvm_reg *ukvm_reg_by_flag(const struct ukvm *vm, unsigned flags);
@@ -58,6 +58,13 @@ UKVM_API int ukvm_reg_set(struct ukvm *vm, const struct ukvm_reg *reg, const voi
                           struct ukvm_error *err);
 UKVM_API int ukvm_pc(struct ukvm *vm, ukvm_gva_t *pc, struct ukvm_error *err);
 
+/*
+ * If an aborting guest's cookie (ukvm_stop.cookie) is a trap frame: the pc of the
+ * trap, and into (buf) what it was. False if it is none.
+ */
+UKVM_API bool ukvm_trap_frame(struct ukvm *vm, ukvm_gpa_t cookie, ukvm_gva_t *pc, char *buf,
+                              size_t size);
+
 /* --- memory -------------------------------------------------------------------- */
 
 enum ukvm_space { UKVM_VIRT, UKVM_PHYS };
@@ -67,8 +74,8 @@ enum ukvm_space { UKVM_VIRT, UKVM_PHYS };
  * a walk of the guest's tables without side effects. UKVM_EADDR if the first byte
  * is not mapped; (*done), if not NULL, bytes done before the first that is not.
  */
-UKVM_API int ukvm_peek(struct ukvm *vm, enum ukvm_space space, uint64_t addr, void *buf,
-                       size_t len, size_t *done, struct ukvm_error *err);
+UKVM_API int ukvm_peek(struct ukvm *vm, enum ukvm_space space, uint64_t addr, void *buf, size_t len,
+                       size_t *done, struct ukvm_error *err);
 UKVM_API int ukvm_poke(struct ukvm *vm, enum ukvm_space space, uint64_t addr, const void *buf,
                        size_t len, size_t *done, struct ukvm_error *err);
 /*

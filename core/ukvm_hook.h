@@ -32,7 +32,7 @@ enum ukvm_site { UKVM_SITE_TSC, UKVM_SITE_NSITES };
 
 struct ukvm_exit {
     enum ukvm_exit_kind kind;
-    ukvm_gva_t pc;   /* the instruction that exited */
+    ukvm_gva_t pc;   /* the instruction that exited; PROT: == next if the backend cannot tell */
     ukvm_gva_t next; /* where the guest goes on; == pc if the instruction has not run */
     unsigned nr;     /* HYPERCALL: its number */
     ukvm_gpa_t gpa;  /* HYPERCALL: its argument */
@@ -84,6 +84,7 @@ struct ukvm_call_desc {
     uint8_t nfields;
     bool may_block; /* it can wait for the world */
     const struct ukvm_field *fields;
+    const char *needs; /* what to try if nothing performs it: "--disk=FILE"; NULL: nothing */
 };
 #define UKVM_NR_MAX   64   /* hypercall numbers are below this */
 #define UKVM_NR_SITES 1000 /* pseudo rows are numbered from here */
@@ -108,8 +109,8 @@ struct ukvm_call {
     ukvm_gpa_t arg_gpa; /* its argument; 0 for a pseudo row */
     void *arg;          /* the argument struct, in guest memory, or ours for a pseudo row */
     uint8_t in[UKVM_CALL_ARG_MAX]; /* a copy of it at entry */
-    void *buf;          /* the first BUF field's bytes, checked; NULL if there is none */
-    uint64_t host_ns;   /* CLOCK_MONOTONIC at entry */
+    void *buf;                     /* the first BUF field's bytes, checked; NULL if there is none */
+    uint64_t host_ns;              /* CLOCK_MONOTONIC at entry */
     struct ukvm_range out[UKVM_CALL_OUT_MAX]; /* what the responder wrote */
     size_t nout;
     uint64_t keep[2]; /* the handler's own across UKVM_AGAIN; 0 at first entry */
@@ -118,10 +119,10 @@ struct ukvm_call {
 /* --- hooks ----------------------------------------------------------------- */
 
 enum ukvm_rank { /* outermost first: enter in this order, leave in reverse */
-    UKVM_RANK_STATS,
-    UKVM_RANK_TRACE,
-    UKVM_RANK_CATCH,
-    UKVM_RANK_RECORD,
+                 UKVM_RANK_STATS,
+                 UKVM_RANK_TRACE,
+                 UKVM_RANK_CATCH,
+                 UKVM_RANK_RECORD,
 };
 enum { UKVM_GO_ON = 0, UKVM_STOP_HERE = 1 }; /* on_enter(), on_leave() */
 

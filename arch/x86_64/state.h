@@ -10,21 +10,43 @@
 
 /* In the order of instruction encodings (Intel SDM vol. 2, 2.1.5). */
 enum {
-    UKVM_RAX, UKVM_RCX, UKVM_RDX, UKVM_RBX, UKVM_RSP, UKVM_RBP, UKVM_RSI, UKVM_RDI,
-    UKVM_R8, UKVM_R9, UKVM_R10, UKVM_R11, UKVM_R12, UKVM_R13, UKVM_R14, UKVM_R15,
+    UKVM_RAX,
+    UKVM_RCX,
+    UKVM_RDX,
+    UKVM_RBX,
+    UKVM_RSP,
+    UKVM_RBP,
+    UKVM_RSI,
+    UKVM_RDI,
+    UKVM_R8,
+    UKVM_R9,
+    UKVM_R10,
+    UKVM_R11,
+    UKVM_R12,
+    UKVM_R13,
+    UKVM_R14,
+    UKVM_R15,
 };
 
 /* As the sreg field encodes them; then those that have no encoding there. */
 enum {
-    UKVM_ES, UKVM_CS, UKVM_SS, UKVM_DS, UKVM_FS, UKVM_GS, UKVM_LDTR, UKVM_TR, UKVM_NSEGS,
+    UKVM_ES,
+    UKVM_CS,
+    UKVM_SS,
+    UKVM_DS,
+    UKVM_FS,
+    UKVM_GS,
+    UKVM_LDTR,
+    UKVM_TR,
+    UKVM_NSEGS,
 };
 
 /* The hidden part too: no selector is reloaded when state is set. */
 struct ukvm_x86_seg {
     uint64_t base;
-    uint32_t limit;    /* bytes - 1, granularity applied */
+    uint32_t limit; /* bytes - 1, granularity applied */
     uint16_t selector;
-    uint16_t attr;     /* bits as UKVM_SEG_*; descriptor bits 40-47 and 52-55 (SDM vol. 3, 3.4.5) */
+    uint16_t attr; /* bits as UKVM_SEG_*; descriptor bits 40-47 and 52-55 (SDM vol. 3, 3.4.5) */
 };
 #define UKVM_SEG_TYPE     0x000fu
 #define UKVM_SEG_S        0x0010u
