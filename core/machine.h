@@ -84,6 +84,7 @@ struct ukvm {
     ukvm_gpa_t hole; /* the guest does not see memory below */
 
     struct ukvm_hv *hv;
+    struct ukvm_backend own_backend; /* cfg.ops as a row */
     struct uk_vcpu vcpu;
     struct uk_tsc tsc;
     struct ukvm_exit exit; /* the last one */

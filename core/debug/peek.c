@@ -51,7 +51,7 @@ static int access_memory(struct ukvm *vm, enum ukvm_space space, uint64_t addr, 
                          size_t len, bool write, size_t *done, struct ukvm_error *err)
 {
     size_t at = 0, room, n;
-    ukvm_gpa_t gpa;
+    ukvm_gpa_t gpa = 0;
     int rc = UKVM_OK;
 
     while (at < len) {
