@@ -6,6 +6,7 @@
 #include "core/error.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -209,6 +210,7 @@ const char *scripted_image(enum ukvm_abi abi, const void *code, size_t n)
 
 struct ukvm *scripted_machine(enum ukvm_abi abi, const struct ukvm_exit *exits, size_t n)
 {
+    static int null;
     struct ukvm_config cfg = {.ops = &scripted_ops, .mem_size = (size_t)16 << 20};
     struct ukvm_error err = {0};
     struct ukvm *vm;
@@ -218,6 +220,9 @@ struct ukvm *scripted_machine(enum ukvm_abi abi, const struct ukvm_exit *exits, 
     scripted.nexits = n;
     scripted.tsc_hz = 2000000000;
     scripted.caps = UKVM_CAP_STEP;
+    if (null == 0)
+        null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    cfg.console_fd = null;
     cfg.image = scripted_image(abi, "\xf4", 1);
     if (ukvm_create(&vm, &cfg, &err) != UKVM_OK || ukvm_boot(vm, 0, NULL, &err) != UKVM_OK)
         fail_msg("machine: %s", err.msg);
