@@ -18,8 +18,6 @@
 #define UKVM_MAX_POLLS   8
 #define UKVM_MAX_MODULES 16
 #define UKVM_MEM_DEFAULT ((size_t)512 << 20)
-#define UKVM_MEM_UNIT    ((size_t)2 << 20)
-#define UKVM_MEM_MAX     ((size_t)1 << 30)
 
 /* A hypercall suspended at its entry: an interrupted wait, a catchpoint, a host error. */
 struct uk_pending {
