@@ -127,6 +127,7 @@ static const struct mark {
     {"\xba\x08\x05\0\0", 5, true, MARK_NOT_A}, /* port 0x508: NETWRITE, not in A */
     {"\xba\x0a\x05\0\0", 5, true, MARK_C},     /* port 0x50a: HALT */
     {"solo5_app_main() returned with %d", 33, false, MARK_B},
+    {"ukvm_guest: family B", 20, false, MARK_B}, /* guest/x86_64/start.S */
     {"solo5_exit(%d)", 14, false, MARK_C},
 };
 static const struct {

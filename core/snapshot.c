@@ -27,7 +27,7 @@ struct header { /* all numbers little-endian */
     uint64_t tsc_hz;
     uint64_t events;
     uint64_t entry;
-    char build_id[48];
+    char build_id[72];
     uint32_t abi;
     uint32_t nregs;
 };

@@ -39,6 +39,13 @@ uk_guest_end:
     .cfi_endproc
     .size uk_guest_end, . - uk_guest_end
 
+#ifdef UKVM_ABI_B
+/* An image of family B has no such bytes: what tells it are these words. */
+    .section .rodata
+    .asciz "ukvm_guest: family B"
+    .text
+#endif
+
 /*
  * One entry a vector: completes what the processor pushed to a struct ukvm_trap_frame, with the
  * vector in the place of cr2.
