@@ -211,7 +211,9 @@ static int respond(struct ukvm *vm, const struct uk_handler *h, struct ukvm_stop
         vm->pending.active = false;
         return refuse(vm, stop, "", local.msg[0] ? local.msg : vm->refused.msg);
     }
-    return uk_error(err, (enum ukvm_code)rc, "%s", local.msg), rc;
+    if (err)
+        *err = local;
+    return rc;
 }
 
 static int transact(struct ukvm *vm, const struct uk_handler *h, struct ukvm_stop *stop,

@@ -76,17 +76,15 @@ void uk_interrupt_target(struct ukvm *vm, struct ukvm_hv *hv)
         sched_yield();
 }
 
-#define MAX_FDS 64
-
 int ukvm_wait(struct ukvm *vm, struct pollfd *fds, size_t n, int64_t timeout_ns,
               struct ukvm_error *err)
 {
-    struct pollfd all[MAX_FDS + 1];
+    struct pollfd all[UKVM_WAIT_MAX + 1];
     struct timespec ts = {timeout_ns / 1000000000, timeout_ns % 1000000000};
     int rc;
 
-    if (n > MAX_FDS)
-        return uk_error(err, UKVM_ELIMIT, "wait: %zu descriptors: at most %d", n, MAX_FDS);
+    if (n > UKVM_WAIT_MAX)
+        return uk_error(err, UKVM_ELIMIT, "wait: %zu descriptors: at most %d", n, UKVM_WAIT_MAX);
     if (uk_interrupt_pending(vm))
         return UKVM_WAIT_INTERRUPTED;
     if (n > 0)

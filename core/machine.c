@@ -128,8 +128,18 @@ int ukvm_core_register_poll(struct ukvm *vm, const struct ukvm_poll_ops *ops, vo
 {
     if (vm->npolls == UKVM_MAX_POLLS)
         return uk_error(err, UKVM_ELIMIT, "poll source: at most %d", UKVM_MAX_POLLS);
-    vm->poll[vm->npolls++] = (struct uk_poll_source){ops, self};
+    vm->poll[vm->npolls++] = (struct uk_poll_source){.ops = ops, .self = self};
     return UKVM_OK;
+}
+
+int ukvm_core_register_pollfd(struct ukvm *vm, int fd, struct ukvm_error *err)
+{
+    struct uk_poll_source *s = &vm->poll[vm->npolls];
+    int rc = ukvm_core_register_poll(vm, &uk_poll_fd, s, err);
+
+    if (rc == UKVM_OK)
+        s->fd = fd;
+    return rc;
 }
 
 /* Those without a usage line are part of every machine: console, clock, poll, halt. */

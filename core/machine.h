@@ -46,6 +46,8 @@ struct uk_vmexit {
 struct uk_poll_source {
     const struct ukvm_poll_ops *ops;
     void *self;
+    int fd;     /* of ukvm_core_register_pollfd(): self is then this struct */
+    bool ready; /* it was found readable */
 };
 
 struct uk_attached {
@@ -119,6 +121,9 @@ struct ukvm {
 /* Modules that come with this build, ended by NULL; core/dev/table.c fills it. Those
  * without a usage line need no argument and are set up in every machine. */
 extern const struct ukvm_module *const uk_modules[];
+
+/* What asks a source that is a descriptor; core/dev/poll.c. */
+extern const struct ukvm_poll_ops uk_poll_fd;
 
 /* machine.c */
 int uk_machine_check(const struct ukvm *vm, enum uk_phase need, struct ukvm_error *err);

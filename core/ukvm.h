@@ -269,11 +269,12 @@ UKVM_API int ukvm_core_register_poll(struct ukvm *vm, const struct ukvm_poll_ops
 UKVM_API int ukvm_core_register_pollfd(struct ukvm *vm, int fd, struct ukvm_error *err);
 
 /*
- * Wait until a descriptor in (fds) is ready, (timeout_ns) passed (-1: never), or
+ * Wait until a descriptor in (fds), at most UKVM_WAIT_MAX, is ready, (timeout_ns) passed (-1: never), or
  * the machine is interrupted: the one wait for every device that blocks. Returns
  * ppoll's count, UKVM_WAIT_INTERRUPTED, UKVM_ESYS.
  */
 #define UKVM_WAIT_INTERRUPTED (-100)
+#define UKVM_WAIT_MAX         512
 UKVM_API int ukvm_wait(struct ukvm *vm, struct pollfd *fds, size_t n, int64_t timeout_ns,
                        struct ukvm_error *err);
 

@@ -7,12 +7,15 @@
 #include "core/sites.h"
 #include "guest/ukvm_guest.h"
 
+#include <string.h>
+
 static int halt(void *self, struct ukvm_call *call, struct ukvm_error *err)
 {
-    const struct ukvm_halt *arg = call->arg;
+    struct ukvm_halt arg;
 
     (void)self, (void)err;
-    ukvm_core_halt(call->vm, arg->exit_status, (ukvm_gpa_t)arg->cookie);
+    memcpy(&arg, call->in, sizeof(arg));
+    ukvm_core_halt(call->vm, arg.exit_status, arg.cookie);
     return UKVM_OK;
 }
 
