@@ -89,17 +89,20 @@ UKVM_API int ukvm_state_hash(struct ukvm *vm, uint64_t *hash, struct ukvm_error 
 struct ukvm_sym {
     const char *name;
     ukvm_gva_t addr;
-    uint64_t size; /* 0 if the image does not say */
+    uint64_t size; /* if the image does not say: up to the next symbol or the section's end */
     char type;     /* 't' code, 'd' data, capital if global */
 };
 /* Sorted by address. NULL past the last, or if the image has none. */
 UKVM_API const struct ukvm_sym *ukvm_sym_at(const struct ukvm *vm, size_t i);
 UKVM_API const struct ukvm_sym *ukvm_sym_by_name(const struct ukvm *vm, const char *name);
-/* The symbol that contains (addr), or the nearest code symbol below without a size. */
+/* The innermost symbol that contains (addr), NULL if none does. */
 UKVM_API const struct ukvm_sym *ukvm_sym_by_addr(const struct ukvm *vm, ukvm_gva_t addr);
-/* "leaf+0x4", or "0x10100d" without a symbol. Returns (buf). */
+/* "leaf", "leaf+0x4", or "0x10100d" without a symbol. Returns (buf). */
 UKVM_API const char *ukvm_sym_format(const struct ukvm *vm, ukvm_gva_t addr, char *buf,
                                      size_t size);
+/* Names like (name), the likest first, at most (max) and 8. Returns how many. */
+UKVM_API size_t ukvm_sym_nearest(const struct ukvm *vm, const char *name, const char *names[],
+                                 size_t max);
 
 /* What a loaded segment is; (i) from 0; UKVM_ENOENT past the last. */
 struct ukvm_segment {
@@ -108,14 +111,16 @@ struct ukvm_segment {
     unsigned prot; /* bits as in ELF: 4 R, 2 W, 1 X */
 };
 UKVM_API int ukvm_segment_at(const struct ukvm *vm, size_t i, struct ukvm_segment *seg);
-/* Paths of the image and of the file that debug information comes from; lower-case hex id or "". */
+/* Paths of the image and of the file that symbols and debug information come from, "" if
+ * nothing has any; lower-case hex id or "". */
 UKVM_API const char *ukvm_image_path(const struct ukvm *vm);
 UKVM_API const char *ukvm_symbols_path(const struct ukvm *vm);
 UKVM_API const char *ukvm_build_id(const struct ukvm *vm);
 
 /* --- lines and disassembly (in ukvm_dbg.so of the program) ----------------------- */
 
-struct ukvm_lines; /* line table of a file, read on first use */
+/* Line tables of an ELF file. UKVM_ENOENT: it has none; UKVM_EFILE, UKVM_ESYS. */
+struct ukvm_lines;
 UKVM_API int ukvm_lines_open(struct ukvm_lines **l, const char *path, struct ukvm_error *err);
 UKVM_API void ukvm_lines_close(struct ukvm_lines *l);
 /* File (as recorded, valid until close) and line of (pc). False if there is none. */
