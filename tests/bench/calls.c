@@ -4,6 +4,7 @@
  * says, then the end. It prints nothing.
  */
 #include "guest/guest.h"
+#include "guest/ukvm_guest.h"
 
 int main(int argc, char **argv)
 {
