@@ -33,7 +33,7 @@ enum {
     UKVM_CAP_FP = 128,      /* runs floating point */
 };
 
-enum { UKVM_PROT_R = 1, UKVM_PROT_W = 2, UKVM_PROT_X = 4 };
+enum { UKVM_PROT_R = 4, UKVM_PROT_W = 2, UKVM_PROT_X = 1 }; /* as ELF has them */
 
 struct ukvm_hv_config {
     int mem_fd;         /* hv->mem's memfd, for backends that map it elsewhere */

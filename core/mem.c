@@ -48,6 +48,14 @@ static bool segment_pages(const struct ukvm_segment *s, uint64_t *start, uint64_
     return *end > *start;
 }
 
+/* Family B protects its code only (Solo5 before v0.3, ukvm/ukvm_elf.c). */
+static unsigned view_of(const struct ukvm *vm, const struct ukvm_segment *s)
+{
+    bool all = vm->image->abi != UKVM_ABI_B || (s->prot & UKVM_PROT_X);
+
+    return all ? s->prot : UKVM_PROT_R | UKVM_PROT_W;
+}
+
 static int check_segments(const struct ukvm *vm, ukvm_gpa_t gpa, size_t sz, struct ukvm_error *err)
 {
     uint64_t start, end;
@@ -55,7 +63,7 @@ static int check_segments(const struct ukvm *vm, ukvm_gpa_t gpa, size_t sz, stru
     for (size_t i = 0; vm->image && i < vm->image->nseg; i++) {
         const struct ukvm_segment *s = &vm->image->seg[i];
 
-        if ((s->prot & UKVM_PROT_W) || !segment_pages(s, &start, &end))
+        if ((view_of(vm, s) & UKVM_PROT_W) || !segment_pages(s, &start, &end))
             continue;
         if (gpa < end && gpa + sz > start)
             return uk_error(err, UKVM_EADDR,
@@ -118,7 +126,7 @@ int uk_mem_protect(struct ukvm *vm, struct ukvm_hv *hv, struct ukvm_error *err)
 
         if (!segment_pages(s, &start, &end))
             continue;
-        rc = hv->ops->protect(hv, start, end - start, s->prot, err);
+        rc = hv->ops->protect(hv, start, end - start, view_of(vm, s), err);
         if (rc != UKVM_OK)
             return rc;
     }
