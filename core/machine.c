@@ -71,6 +71,17 @@ size_t uk_machine_polls(const struct ukvm *vm, const struct uk_poll_source **pol
     return vm->npolls;
 }
 
+void ukvm_core_describe_net(struct ukvm *vm, const char *name, const uint8_t mac[6])
+{
+    snprintf(vm->net.name, sizeof(vm->net.name), "%s", name);
+    memcpy(vm->net.mac, mac, sizeof(vm->net.mac));
+}
+
+const struct uk_net_id *uk_machine_net(const struct ukvm *vm)
+{
+    return &vm->net;
+}
+
 int uk_plugin_symbol(struct ukvm *vm, const char *file, const char *symbol, void **out,
                      struct ukvm_error *err)
 {

@@ -50,6 +50,12 @@ struct uk_poll_source {
     bool ready; /* it was found readable */
 };
 
+/* What ukvm_core_describe_net() said. */
+struct uk_net_id {
+    char name[32];
+    uint8_t mac[6];
+};
+
 struct uk_attached {
     const struct ukvm_module *module;
     void *self;
@@ -112,6 +118,7 @@ struct ukvm {
     size_t nvmexits;
     struct uk_poll_source poll[UKVM_MAX_POLLS];
     size_t npolls;
+    struct uk_net_id net;
     const struct ukvm_module *module[UKVM_MAX_MODULES]; /* known */
     size_t nmodules;
     struct uk_attached attached[UKVM_MAX_MODULES];
@@ -129,6 +136,7 @@ extern const struct ukvm_poll_ops uk_poll_fd;
 int uk_machine_check(const struct ukvm *vm, enum uk_phase need, struct ukvm_error *err);
 void uk_machine_note(struct ukvm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int uk_machine_console_fd(const struct ukvm *vm);
+const struct uk_net_id *uk_machine_net(const struct ukvm *vm);
 size_t uk_machine_polls(const struct ukvm *vm, const struct uk_poll_source **polls);
 struct uk_image *uk_machine_image(const struct ukvm *vm);
 

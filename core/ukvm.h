@@ -267,6 +267,8 @@ UKVM_API int ukvm_core_register_vmexit(struct ukvm *vm, ukvm_vmexit_fn_t *fn, vo
 UKVM_API int ukvm_core_register_poll(struct ukvm *vm, const struct ukvm_poll_ops *ops, void *self,
                                      struct ukvm_error *err);
 UKVM_API int ukvm_core_register_pollfd(struct ukvm *vm, int fd, struct ukvm_error *err);
+/* A network device says what it is, for captures: its name (31 characters), its MAC. */
+UKVM_API void ukvm_core_describe_net(struct ukvm *vm, const char *name, const uint8_t mac[6]);
 
 /*
  * Wait until a descriptor in (fds), at most UKVM_WAIT_MAX, is ready, (timeout_ns) passed (-1: never), or

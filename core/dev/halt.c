@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#include <string.h>
-
 static int halt(void *self, struct ukvm_call *call, struct ukvm_error *err)
 {
     struct ukvm_halt arg;

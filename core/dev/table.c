@@ -7,5 +7,5 @@
 #include "core/machine.h"
 
 const struct ukvm_module *const uk_modules[] = {
-    &uk_dev_console, &uk_dev_clock, &uk_dev_poll, &uk_dev_halt, &uk_dev_blk, NULL,
+    &uk_dev_console, &uk_dev_clock, &uk_dev_poll, &uk_dev_halt, &uk_dev_blk, &uk_dev_net, NULL,
 };
