@@ -145,4 +145,19 @@ UKVM_API int ukvm_hook_add(struct ukvm *vm, const struct ukvm_hook_ops *ops, voi
                            struct ukvm_error *err);
 UKVM_API int ukvm_hook_remove(struct ukvm *vm, const char *name, struct ukvm_error *err);
 
+/* --- what watches ------------------------------------------------------------ */
+
+/*
+ * Write each frame that crosses the network device to (path), as pcapng, from now
+ * on: both directions, wall-clock time in ns, comment "seq=42 netwrite" with the
+ * hypercall's event number. An existing file is overwritten; a new one has mode
+ * 0600. UKVM_ESTATE: there is no network device yet, or a capture already.
+ */
+UKVM_API int ukvm_capture(struct ukvm *vm, const char *path, struct ukvm_error *err);
+/*
+ * Why the capture ended before the machine (a full disk), in one line; NULL if it
+ * did not. The guest goes on; the file ends after its last whole frame.
+ */
+UKVM_API const char *ukvm_capture_failed(const struct ukvm *vm);
+
 #endif /* UKVM_HOOK_H */
