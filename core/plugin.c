@@ -47,13 +47,24 @@ static void *open_somewhere(const char *dir, const char *file)
     return h ? h : open_in(UKVM_PLUGINDIR, file);
 }
 
+/* A library that is open already is kept open once. */
+static void keep(struct uk_plugins *p, void *h)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->handle[i] == h) {
+            dlclose(h);
+            return;
+        }
+    p->handle[p->n++] = h;
+}
+
 int uk_plugin_load(struct uk_plugins *p, const char *dir, const char *file, const char *symbol,
                    void **out, struct ukvm_error *err)
 {
     const char *why;
     void *h, *sym;
 
-    if (p->n == UKVM_MAX_PLUGINS)
+    if (p->n == UKVM_MAX_PLUGINS) /* more than there are */
         return uk_error(err, UKVM_ELIMIT, "%s: too many plugins", file);
     dlerror();
     h = open_somewhere(dir, file);
@@ -69,7 +80,7 @@ int uk_plugin_load(struct uk_plugins *p, const char *dir, const char *file, cons
         return uk_error(err, UKVM_ENOTSUP, "%s: has no %s; it belongs to another version", file,
                         symbol);
     }
-    p->handle[p->n++] = h;
+    keep(p, h);
     *out = sym;
     return UKVM_OK;
 }

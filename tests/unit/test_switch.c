@@ -56,7 +56,8 @@ static void end(struct ukvm *vm, const struct ukvm_stop *stop, FILE *console, st
     struct ukvm_error err;
     size_t n;
 
-    assert_int_equal(stop->kind, UKVM_STOP_EXIT);
+    if (stop->kind != UKVM_STOP_EXIT)
+        fail_msg("stop %d at 0x%llx: %s", stop->kind, (unsigned long long)stop->pc, stop->msg);
     e->status = stop->status;
     assert_int_equal(ukvm_state_hash(vm, &e->hash, &err), UKVM_OK);
     rewind(console);
