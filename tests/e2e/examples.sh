@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+# examples.sh: every example, and every guest written from the ABI alone, gives its
+# NAME.expected, of both families, on each backend that the machine has.
+. tests/lib.sh
+
+# case NAME EXPECTED IMAGE BACKEND [B]
+case_() {
+    status=0
+    EXPECT_B=${5:-} tests/expect "$UKVMDBG" run --hv="$4" -- "$2" "$3" >"$T/out" 2>&1 || status=$?
+    if [ "$status" = 0 ]; then ok "$1"; else not_ok "$1" "$(tail -n +2 "$T/out")"; fi
+}
+
+probe=$("$UKVMDBG" probe 2>/dev/null) || true
+proved() { printf '%s\n' "$probe" | grep -Eq -- "$1"; }
+
+# all BACKEND
+all() {
+    for e in examples/*.expected; do
+        name=$(basename "$e" .expected)
+        [ "$1 $name" != "kvm fpu" ] || ! proved '^kvm\.sse: no' || { skip "kvm: fpu" kvm-no-sse; continue; }
+        case_ "$1: example $name" "$e" "$O/examples/$name.ukvm" "$1"
+        case_ "$1: example b/$name" "$e" "$O/examples/b/$name.ukvm" "$1" 1
+    done
+    for e in tests/guests/*.expected; do
+        name=$(basename "$e" .expected)
+        case $name in
+        *.b | *.c) family=${name##*.} name=${name%.*} ;;
+        *) family='b c' ;;
+        esac
+        for f in $family; do
+            case $name in
+            fpu | excfpu) [ "$1" != kvm ] || ! proved '^kvm\.sse: no' || { skip "kvm: guest $f/$name" kvm-no-sse; continue; } ;;
+            esac
+            case_ "$1: guest $f/$name" "$e" "$O/guests/$f/$name.elf" "$1"
+        done
+    done
+}
+
+all emu
+if proved '^kvm: yes|^kvm: partly'; then
+    all kvm
+else
+    skip "kvm: examples and guests" no-kvm
+fi
+done_testing
