@@ -6,6 +6,17 @@
 #include "core/hv.h"
 #include "core/error.h"
 
+int uk_hv_no_enter(struct ukvm_hv *hv, struct ukvm_error *err)
+{
+    (void)hv, (void)err;
+    return UKVM_OK;
+}
+
+void uk_hv_no_leave(struct ukvm_hv *hv)
+{
+    (void)hv;
+}
+
 int uk_hv_no_arm(struct ukvm_hv *hv, const struct ukvm_trap *traps, size_t n, bool *done,
                  struct ukvm_error *err)
 {

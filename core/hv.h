@@ -74,6 +74,13 @@ struct ukvm_hv_ops {
                struct ukvm_error *err);
 
     /*
+     * Around a series of runs by one thread: what each run would have to prepare and
+     * put back by itself (signal mask, processor affinity). run() also works outside.
+     */
+    int (*enter)(struct ukvm_hv *hv, struct ukvm_error *err);
+    void (*leave)(struct ukvm_hv *hv);
+
+    /*
      * Run to exactly one exit. A step is one retired instruction (STEP exit) or the
      * exit it makes. INTERRUPT if interrupt() came, before or during; it is then spent.
      */
@@ -107,6 +114,8 @@ struct ukvm_hv_ops {
     void (*interrupt)(struct ukvm_hv *hv);
 };
 
+int uk_hv_no_enter(struct ukvm_hv *hv, struct ukvm_error *err);
+void uk_hv_no_leave(struct ukvm_hv *hv);
 int uk_hv_no_arm(struct ukvm_hv *hv, const struct ukvm_trap *traps, size_t n, bool *done,
                  struct ukvm_error *err);
 int uk_hv_no_count(struct ukvm_hv *hv, uint64_t *n, struct ukvm_error *err);

@@ -355,7 +355,11 @@ int uk_run(struct ukvm *vm, const struct ukvm_hv_run *how, struct ukvm_stop *sto
     memset(stop, 0, sizeof(*stop));
     if (rc != UKVM_OK)
         return rc;
+    rc = vm->hv->ops->enter(vm->hv, err);
+    if (rc != UKVM_OK)
+        return rc;
     rc = loop(vm, how, stop, err);
+    vm->hv->ops->leave(vm->hv);
     if (rc < 0)
         return rc;
     rc = put_back(vm, stop, err);
