@@ -150,20 +150,24 @@ static bool plant_next(struct step *s)
     return used > 0;
 }
 
-/* The HLT that ended the step is one of ours: the vCPU stands at what it covers. */
+/*
+ * The HLT that ended the step is one of ours: the vCPU stands at what it covers. A KVM
+ * that interprets takes the trap behind it instead.
+ */
 static void take_back(struct step *s, struct ukvm_exit *ex)
 {
     struct kvm_run *run = s->hv->b->run;
+    ukvm_gva_t at = ex->kind == UKVM_EXIT_HALT ? ex->pc : ex->pc - 1;
 
-    if (ex->kind != UKVM_EXIT_HALT)
+    if (ex->kind != UKVM_EXIT_HALT && ex->kind != UKVM_EXIT_STEP)
         return;
     for (size_t i = 0; i < s->nplants; i++) {
-        if (s->plant[i].gva != ex->pc)
+        if (s->plant[i].gva != at)
             continue;
-        run->s.regs.regs.rip = ex->pc;
+        run->s.regs.regs.rip = at;
         run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
         ex->kind = UKVM_EXIT_STEP;
-        ex->next = ex->pc;
+        ex->pc = ex->next = at;
         return;
     }
 }
