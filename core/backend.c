@@ -39,11 +39,11 @@ int ukvm_probe(size_t i, const char *plugin_dir, struct ukvm_report *report)
     if (i >= n)
         return UKVM_ENOENT;
     memset(report, 0, sizeof(*report));
-    report->backend = uk_backends[i].name;
     if (load(&plugins, plugin_dir, &uk_backends[i], &ops, &err) != UKVM_OK)
         snprintf(report->why, sizeof(report->why), "%s", err.msg);
     else
         ops->probe(report);
+    report->backend = uk_backends[i].name; /* not the plugin's: it goes */
     uk_plugin_close(&plugins);
     return UKVM_OK;
 }
