@@ -5,7 +5,7 @@
 #define SECOND 1000000000ULL /* ns */
 #define DAY    86400
 
-/* Prints a time since 1970 as a date (UTC; days counted from March, so that leap days come last). */
+/* Prints a time since 1970 as a date; days are counted from March, so that leap days come last. */
 static void print_date(uint64_t secs)
 {
     uint64_t days = secs / DAY + 719468, rest = secs % DAY;

@@ -13,7 +13,7 @@ static void copy(char *to, const char *from)
 
 __attribute__((noinline)) static size_t greet(const char *name)
 {
-    char text[16];
+    char text[24];
     copy(text, name);
     ukvm_printf("Hello, %s\n", text);
     return strlen(text);
@@ -22,7 +22,7 @@ __attribute__((noinline)) static size_t greet(const char *name)
 int main(int argc, char **argv)
 {
     greet("world");
-    greet(argc > 1 ? argv[1] : "Wolfgang Amadeus Mozart");
+    greet(argc > 1 ? argv[1] : "Rimsky-Korsakov, Nikolai Andreyevich");
     ukvm_puts("not noticed\n");
     return 0;
 }

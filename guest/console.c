@@ -14,7 +14,8 @@ struct out {
 };
 
 struct spec {
-    bool left, zero;
+    bool left, zero, prefix;
+    const char *plus;     /* what a number without a minus begins with */
     int width, precision; /* precision -1: none given */
     int longs;            /* l 1, ll 2, z 1 */
 };
@@ -80,10 +81,13 @@ static void number(struct out *o, const struct spec *f, const char *prefix, uint
 
 static const char *parse_spec(const char *p, struct spec *f)
 {
-    *f = (struct spec){.precision = -1};
-    for (; *p == '-' || *p == '0'; p++) {
+    *f = (struct spec){.precision = -1, .plus = ""};
+    for (; *p == '-' || *p == '0' || *p == '#' || *p == '+' || *p == ' '; p++) {
         f->left |= *p == '-';
         f->zero |= *p == '0';
+        f->prefix |= *p == '#';
+        if (*p == '+' || *p == ' ')
+            f->plus = *p == '+' ? "+" : " ";
     }
     for (; *p >= '0' && *p <= '9'; p++)
         f->width = f->width * 10 + (*p - '0');
@@ -111,17 +115,19 @@ static void convert(struct out *o, const struct spec *f, char how, va_list *ap)
 {
     char c;
     int64_t sv;
+    uint64_t uv;
     switch (how) {
     case 'd':
     case 'i':
         sv = f->longs > 0 ? va_arg(*ap, int64_t) : va_arg(*ap, int);
-        number(o, f, sv < 0 ? "-" : "", sv < 0 ? -(uint64_t)sv : (uint64_t)sv, 10, false);
+        number(o, f, sv < 0 ? "-" : f->plus, sv < 0 ? -(uint64_t)sv : (uint64_t)sv, 10, false);
         break;
     case 'u':
     case 'x':
     case 'X':
-        number(o, f, "", f->longs > 0 ? va_arg(*ap, uint64_t) : va_arg(*ap, unsigned),
-               how == 'u' ? 10 : 16, how == 'X');
+        uv = f->longs > 0 ? va_arg(*ap, uint64_t) : va_arg(*ap, unsigned);
+        number(o, f, f->prefix && how != 'u' && uv != 0 ? "0x" : "", uv, how == 'u' ? 10 : 16,
+               how == 'X');
         break;
     case 'p':
         number(o, f, "0x", (uintptr_t)va_arg(*ap, void *), 16, false);
@@ -133,9 +139,11 @@ static void convert(struct out *o, const struct spec *f, char how, va_list *ap)
     case 's':
         string(o, f, va_arg(*ap, const char *));
         break;
-    default:
-        put(o, how);
+    case '%':
+        put(o, '%');
         break;
+    default: /* its argument's size is unknown, and so where the next one is */
+        ukvm_abort("printf: no conversion '%c' here", how);
     }
 }
 

@@ -24,7 +24,7 @@
 void ukvm_write(const void *data, size_t len);
 void ukvm_puts(const char *s); /* adds no newline */
 
-/* %d %i %u %x %X %p %c %s %%, with - 0 width .precision (for %s and %c) and h hh l ll z. */
+/* %d %i %u %x %X %p %c %s %%, with - 0 # + space, a width, .precision for %s, and h hh l ll z. */
 int ukvm_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int ukvm_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
