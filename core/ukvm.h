@@ -271,9 +271,9 @@ UKVM_API int ukvm_core_register_pollfd(struct ukvm *vm, int fd, struct ukvm_erro
 UKVM_API void ukvm_core_describe_net(struct ukvm *vm, const char *name, const uint8_t mac[6]);
 
 /*
- * Wait until a descriptor in (fds), at most UKVM_WAIT_MAX, is ready, (timeout_ns) passed (-1: never), or
- * the machine is interrupted: the one wait for every device that blocks. Returns
- * ppoll's count, UKVM_WAIT_INTERRUPTED, UKVM_ESYS.
+ * Wait until a descriptor in (fds), at most UKVM_WAIT_MAX, is ready, (timeout_ns)
+ * passed (-1: never), or the machine is interrupted: the one wait for every device
+ * that blocks. Returns ppoll's count, UKVM_WAIT_INTERRUPTED, UKVM_ESYS.
  */
 #define UKVM_WAIT_INTERRUPTED (-100)
 #define UKVM_WAIT_MAX         512
