@@ -25,7 +25,7 @@ struct uk_symbols {
     struct ukvm_sym *sym;
     size_t n;
     uint32_t *by_name; /* indices, sorted by name */
-    uint32_t *outer;   /* of each: 1 + the symbol around it that begins before it, 0 if none */
+    uint32_t *outer;   /* of each: 1 + the next one at its address, else around it; 0: none */
     char *names;
 };
 

@@ -173,34 +173,42 @@ static uint32_t innermost(const struct uk_symbols *s, uint32_t i, ukvm_gva_t add
     return i;
 }
 
+/* Those at one address, from (i) to before (end); (around) holds what contains them. */
+static void link_group(struct uk_symbols *s, const struct raw *raw, size_t i, size_t end,
+                       uint32_t around)
+{
+    for (size_t k = i; k < end; k++) {
+        struct ukvm_sym *sym = &s->sym[k];
+
+        s->outer[k] = k + 1 < end ? (uint32_t)k + 2 : around;
+        if (sym->size == 0 && k > i) {
+            sym->size = s->sym[k - 1].size;
+        } else if (sym->size == 0 && around == 0) {
+            ukvm_gva_t room = raw[k].room;
+
+            if (end < s->n && raw[end].sym.addr < room)
+                room = raw[end].sym.addr;
+            sym->size = room > sym->addr ? room - sym->addr : 0;
+        }
+    }
+}
+
 /*
  * Copy the symbols, link each to the one around it, and let those without a size
  * reach to the next one; a label within a sized symbol stays without.
  */
-static void link_symbols(struct uk_symbols *s, const struct builder *b)
+static void link_symbols(struct uk_symbols *s, const struct raw *raw)
 {
-    uint32_t before = 0, next = 0;
+    uint32_t before = 0; /* 1 + the first one at the address before */
+    size_t end;
 
-    for (size_t i = 0; i < b->n; i++) {
-        struct ukvm_sym *sym = &s->sym[i];
-
-        *sym = b->raw[i].sym;
-        while (next < b->n && b->raw[next].sym.addr <= sym->addr)
-            next++;
-        if (i > 0 && s->sym[i - 1].addr == sym->addr) {
-            s->outer[i] = s->outer[i - 1];
-            sym->size = sym->size ? sym->size : s->sym[i - 1].size;
-            continue;
-        }
-        before = innermost(s, (uint32_t)i, sym->addr);
-        s->outer[i] = before;
-        if (sym->size == 0 && before == 0) {
-            ukvm_gva_t end = b->raw[i].room;
-
-            if (next < b->n && b->raw[next].sym.addr < end)
-                end = b->raw[next].sym.addr;
-            sym->size = end > sym->addr ? end - sym->addr : 0;
-        }
+    for (size_t i = 0; i < s->n; i++)
+        s->sym[i] = raw[i].sym;
+    for (size_t i = 0; i < s->n; i = end) {
+        for (end = i + 1; end < s->n && raw[end].sym.addr == raw[i].sym.addr;)
+            end++;
+        link_group(s, raw, i, end, innermost(s, before, raw[i].sym.addr));
+        before = (uint32_t)i + 1;
     }
 }
 
@@ -225,7 +233,7 @@ static bool make_table(struct uk_symbols *s, const struct builder *b)
     if (!s->sym || !s->by_name || !s->outer)
         return false;
     s->n = b->n;
-    link_symbols(s, b);
+    link_symbols(s, b->raw);
     for (size_t i = 0; i < s->n; i++)
         s->by_name[i] = (uint32_t)i;
     qsort_r(s->by_name, s->n, sizeof(*s->by_name), by_name, s->sym);
