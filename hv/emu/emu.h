@@ -27,11 +27,12 @@ struct emu_line {
 /* Where things lie in a saved context, found by uk_emu_calibrate(). */
 struct emu_blob {
     size_t size;
-    size_t code;    /* int: the last exception's error code */
-    size_t old_exc; /* int: the exception being delivered, -1: none */
-    size_t segs;    /* the first of 10 segment caches */
-    size_t hflags;  /* u32: what translation depends on */
-    size_t efer;    /* u64 */
+    size_t code;     /* int: the last exception's error code */
+    size_t old_exc;  /* int: the exception being delivered, -1: none */
+    size_t segs;     /* the first of 10 segment caches */
+    size_t hflags;   /* u32: what translation depends on */
+    size_t efer;     /* u64 */
+    bool translates; /* addresses are translated; else the tables only allow or refuse */
 };
 
 /* What is known of a page of guest memory. */
@@ -83,12 +84,15 @@ struct ukvm_hvb {
     uc_context *at_denial; /* the state before the instruction that was denied */
 
     bool single;  /* TF is ours: one instruction at a time */
+    uint64_t dr6; /* before that */
     uint64_t cr2; /* at the run's start, if it ends at a count */
 
     uint64_t *armed; /* sorted */
     size_t narmed;
     uint8_t *pages; /* EMU_PAGE_* for each page of guest memory */
     bool tables_known;
+    bool odd_mapping; /* not one to one, from (odd_gva) on, in an engine that cannot do it */
+    uint64_t odd_gva;
 
     struct emu_blob blob;
     uc_context *ctx;

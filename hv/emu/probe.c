@@ -74,7 +74,7 @@ static int try_run(struct ukvm_hv *hv, struct ukvm_error *err)
     return UKVM_OK;
 }
 
-static int try_all(struct ukvm_hv *hv, struct ukvm_error *err)
+static int try_all(struct ukvm_hv *hv, bool *translates, struct ukvm_error *err)
 {
     struct ukvm_hv_config cfg = {.mem_fd = -1, .e_machine = EM_X86_64};
     int rc = ukvm_hv_emu.create(hv, &cfg, err);
@@ -82,6 +82,7 @@ static int try_all(struct ukvm_hv *hv, struct ukvm_error *err)
     if (rc != UKVM_OK)
         return rc;
     rc = try_run(hv, err);
+    *translates = hv->b->blob.translates;
     ukvm_hv_emu.destroy(hv);
     return rc;
 }
@@ -91,6 +92,7 @@ void uk_emu_probe(struct ukvm_report *r)
     struct ukvm_hv hv = {.mem_size = MEM, .ops = &ukvm_hv_emu};
     char version[UK_EMU_VERSION_MAX];
     struct ukvm_error err;
+    bool translates = false;
     int rc;
 
     memset(r, 0, sizeof(*r));
@@ -101,12 +103,13 @@ void uk_emu_probe(struct ukvm_report *r)
         snprintf(r->why, sizeof(r->why), "emu: no memory for a trial");
         return;
     }
-    rc = try_all(&hv, &err);
+    rc = try_all(&hv, &translates, &err);
     munmap(hv.mem, MEM);
     r->works = r->full = rc == UKVM_OK;
     if (rc != UKVM_OK)
         snprintf(r->why, sizeof(r->why), "%s", err.msg);
     fact(r, "exact", r->works ? "yes: instruction counts, exceptions" : "no");
+    fact(r, "page tables", translates ? "yes" : "rights only: memory is mapped one to one");
     fact(r, "breakpoints", "any number");
     fact(r, "single-step", "yes");
     fact(r, "sse", r->works ? "yes" : "no");

@@ -3,6 +3,7 @@
  * run.c: running the emulator to exactly one exit. A hook looks at every instruction
  * before it runs: it counts, and it stops the engine where something is to be done.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -234,6 +235,18 @@ static int exit_of(struct ukvm_hvb *b, uc_err e, struct ukvm_exit *ex)
     return exit_nothing(b, e, ex);
 }
 
+/* Better no run than a wrong one: see uk_emu_x86_tables(). */
+static int exit_odd_mapping(struct ukvm_hvb *b, struct ukvm_exit *ex)
+{
+    char version[UK_EMU_VERSION_MAX];
+
+    exit_at(b, ex, UKVM_EXIT_UNKNOWN);
+    snprintf(ex->msg, sizeof(ex->msg),
+             "0x%" PRIx64 " is not mapped one to one, which Unicorn %s cannot follow (2.1 can)",
+             b->odd_gva, uk_emu_version(version));
+    return UKVM_OK;
+}
+
 /* The exception of the state that was set, as from another backend, comes first. */
 static int exit_pending(struct ukvm_hvb *b, struct ukvm_exit *ex)
 {
@@ -271,6 +284,10 @@ int uk_emu_run(struct ukvm_hv *hv, const struct ukvm_hv_run *how, struct ukvm_ex
     memset(ex, 0, sizeof(*ex));
     if (b->exc_pending)
         return exit_pending(b, ex);
+    if (!b->tables_known)
+        uk_emu_x86_tables(b);
+    if (b->odd_mapping)
+        return exit_odd_mapping(b, ex);
     b->target = how->until_count ? how->until_count : UINT64_MAX;
     if (how->step && b->count + 1 < b->target)
         b->target = b->count + 1;

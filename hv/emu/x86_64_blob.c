@@ -9,12 +9,13 @@
 #include "arch/x86_64/state.h"
 #include "hv/emu/emu.h"
 
-#define SCRATCH  UINT64_C(0x1000)
-#define MSR_EFER 0xc0000080u
-#define GP       13
-#define GP_CODE  0x1238
-#define CR0_TS   0x8u
-#define OLD_EXC  112 /* bytes from the error code to old_exception */
+#define SCRATCH     UINT64_C(0x1000)
+#define SCRATCH_LEN (4 * UK_EMU_PAGE)
+#define MSR_EFER    0xc0000080u
+#define GP          13
+#define GP_CODE     0x1238
+#define CR0_TS      0x8u
+#define OLD_EXC     112 /* bytes from the error code to old_exception */
 
 /* hflags bits, which translated code depends on (Unicorn's target/i386/cpu.h). */
 #define HF_TS (1u << 11)
@@ -159,6 +160,42 @@ static bool find_hflags(struct scratch *s, struct emu_blob *out)
            u32(s, out->hflags) == (before | HF_TS);
 }
 
+/*
+ * Does the engine go where the page tables lead? 2.0 walks them for their rights, and
+ * then uses the virtual address. Here the second 2 MiB are the first once more.
+ */
+static bool find_translation(struct scratch *s, struct emu_blob *out)
+{
+    static const uint64_t tables[][2] = {
+        {SCRATCH + 0x1000, (SCRATCH + 0x2000) | 3},
+        {SCRATCH + 0x2000, (SCRATCH + 0x3000) | 3},
+        {SCRATCH + 0x3000, 0x83},
+        {SCRATCH + 0x3008, 0x83},
+    };
+    static const uint8_t insn[] = {0x8b, 0x04, 0x25, 0x00, 0x10, 0x20, 0x00, 0xcc}; /* mov eax,[] */
+    static const struct {
+        int id;
+        uint64_t value;
+    } regs[] = {
+        {UC_X86_REG_RAX, 0},
+        {UC_X86_REG_CR3, SCRATCH + 0x1000},
+        {UC_X86_REG_CR4, UKVM_CR4_PAE},
+        {UC_X86_REG_CR0, UKVM_CR0_PG | UKVM_CR0_PE},
+    };
+    uint64_t rax = 0;
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        if (uc_mem_write(s->uc, tables[i][0], &tables[i][1], sizeof(uint64_t)))
+            return false;
+    write_efer(s, LME_LMA);
+    for (size_t i = 0; i < sizeof(regs) / sizeof(regs[0]); i++)
+        uc_reg_write(s->uc, regs[i].id, &regs[i].value);
+    run(s, insn, sizeof(insn)); /* an error is an answer: nothing lies at the address itself */
+    uc_reg_read(s->uc, UC_X86_REG_RAX, &rax);
+    out->translates = s->vector == 3 && memcmp(&rax, insn, 4) == 0;
+    return true;
+}
+
 static const struct {
     const char *what;
     bool (*find)(struct scratch *s, struct emu_blob *out);
@@ -167,6 +204,7 @@ static const struct {
     {"segments", find_segs},
     {"EFER", find_efer},
     {"flags of translated code", find_hflags},
+    {"use of page tables", find_translation},
 };
 
 static int find_all(struct scratch *s, struct emu_blob *out, struct ukvm_error *err)
@@ -197,13 +235,13 @@ int uk_emu_x86_calibrate(uc_engine *uc, struct emu_blob *out, struct ukvm_error 
     }
     s.blob = (const uint8_t *)s.ctx;
     uc_context_save(uc, first);
-    if (uc_mem_map(uc, SCRATCH, UK_EMU_PAGE, UC_PROT_ALL) ||
+    if (uc_mem_map(uc, SCRATCH, SCRATCH_LEN, UC_PROT_ALL) ||
         uk_emu_hook(uc, &hook, UC_HOOK_INTR, (emu_callback *)on_intr, &s)) {
         rc = uk_error(err, UKVM_ENOTSUP, "emu: Unicorn runs no code here");
     } else {
         rc = find_all(&s, out, err);
         uc_hook_del(uc, hook);
-        uc_mem_unmap(uc, SCRATCH, UK_EMU_PAGE);
+        uc_mem_unmap(uc, SCRATCH, SCRATCH_LEN);
     }
     uc_context_restore(uc, first);
     uc_context_free(first);

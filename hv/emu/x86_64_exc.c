@@ -103,12 +103,20 @@ static void clean_pushed(struct ukvm_hvb *b)
         b->mem[w.gpa] &= (uint8_t) ~(UKVM_RFLAGS_TF >> 8);
 }
 
+static void begin_single(struct ukvm_hvb *b)
+{
+    b->dr6 = reg(b, UC_X86_REG_DR6);
+    b->single = true;
+    set_tf(b, true);
+}
+
 /* TF was ours: the guest never sees it. */
 static void end_single(struct ukvm_hvb *b, bool stepped)
 {
     uint8_t operand, op = stepped ? last_opcode(b, &operand) : 0;
 
     b->single = false;
+    set_reg(b, UC_X86_REG_DR6, b->dr6);
     if (op == 0x9c)
         clean_pushed(b);
     if (op != 0x9d && op != 0xcf) /* POPF, IRET: what they loaded is the guest's */
@@ -144,8 +152,7 @@ static bool exception(struct ukvm_hvb *b, struct ukvm_exit *ex)
         return false;
     if (!was_single && refused_early(b, cr2)) {
         set_reg(b, UC_X86_REG_CR2, b->cr2);
-        set_tf(b, true);
-        b->single = true;
+        begin_single(b);
         return false;
     }
     if (!trap && b->pc == b->last) {

@@ -67,17 +67,33 @@ void uk_emu_x86_walk(struct ukvm_hvb *b, uint64_t gva, bool write, struct emu_wa
         out->code |= 1;
 }
 
-/* Mark the pages that hold page tables, from (table) on down. */
-static void mark(struct ukvm_hvb *b, uint64_t table, int level)
+/* Note the first mapping that is not one to one. */
+static void note_mapping(struct ukvm_hvb *b, uint64_t gva, uint64_t gpa)
+{
+    uint64_t canonical = gva | (gva >> 47 & 1 ? UINT64_C(0xffff000000000000) : 0);
+
+    if (b->odd_mapping || canonical == gpa)
+        return;
+    b->odd_mapping = true;
+    b->odd_gva = canonical;
+}
+
+/* Mark the pages that hold page tables: (table) maps (gva) and on. */
+static void mark(struct ukvm_hvb *b, uint64_t table, int level, uint64_t gva)
 {
     uint64_t e;
 
     if (table > b->mem_size - UK_EMU_PAGE || (b->pages[table / UK_EMU_PAGE] & EMU_PAGE_TABLE))
         return;
     b->pages[table / UK_EMU_PAGE] |= EMU_PAGE_TABLE;
-    for (unsigned i = 0; level > 0 && i < 512; i++)
-        if (entry(b, table, i, &e) && (e & PTE_P) && (level == 3 || !(e & PTE_PS)))
-            mark(b, e & ADDR, level - 1);
+    for (unsigned i = 0; i < 512; i++, gva += UK_EMU_PAGE << (9 * level)) {
+        if (!entry(b, table, i, &e) || !(e & PTE_P))
+            continue;
+        if (level == 0 || (level < 3 && (e & PTE_PS)))
+            note_mapping(b, gva, e & ADDR & ~((UK_EMU_PAGE << (9 * level)) - 1));
+        else
+            mark(b, e & ADDR, level - 1, gva);
+    }
 }
 
 void uk_emu_x86_tables(struct ukvm_hvb *b)
@@ -86,7 +102,9 @@ void uk_emu_x86_tables(struct ukvm_hvb *b)
 
     for (size_t i = 0; i < b->mem_size / UK_EMU_PAGE; i++)
         b->pages[i] &= (uint8_t)~EMU_PAGE_TABLE;
+    b->odd_mapping = false;
     if (r.cr0 & UKVM_CR0_PG)
-        mark(b, r.cr3 & ADDR, 3);
+        mark(b, r.cr3 & ADDR, 3, 0);
+    b->odd_mapping = b->odd_mapping && !b->blob.translates;
     b->tables_known = true;
 }
