@@ -3,6 +3,7 @@
  * run.c: the commands run and shell: open a session, let it go, say how it ended.
  */
 #include "ukvmdbg/session.h"
+#include "core/ukvm_hook.h"
 #include "ukvmdbg/error.h"
 #include "ukvmdbg/near.h"
 
@@ -19,8 +20,16 @@ static void perhaps_command(const struct ud_options *o, struct ukvm_error *err)
     if (o->command != UD_SHELL || strpbrk(o->image, "/."))
         return;
     ud_near_begin(&near, o->image);
-    for (int c = 0; c < UD_NCOMMANDS; c++)
+    for (int c = 0; c < UD_NCOMMANDS; c++) {
+        if (strcmp(ud_commands[c].name, o->image) == 0) {
+            ud_error(err, UKVM_ENOENT,
+                     "%s: no such image; a command comes before its options: "
+                     "ukvmdbg %s %s",
+                     o->image, o->image, o->own_argv[0]);
+            return;
+        }
         ud_near_try(&near, ud_commands[c].name);
+    }
     ud_near_format(&near, "", "ukvmdbg --help", names, sizeof(names));
     ud_error(err, UKVM_ENOENT, "%.100s: no such image, and no such command; %s", o->image, names);
 }
@@ -33,7 +42,11 @@ static int open_session(struct ud_session *s)
     int status;
 
     if (dot && strcmp(dot, ".ukr") == 0) {
-        ud_error_print("recordings: not yet: this version runs images; ukvmdbg --help");
+        ud_error(&err, UKVM_ENOTSUP,
+                 "%.160s: a recording: not yet: this version runs images; "
+                 "ukvmdbg --help",
+                 s->o->image);
+        ud_error_print(err.msg);
         return UD_STATUS_OURS;
     }
     status = ud_session_open(s, &err);
@@ -55,6 +68,17 @@ static int failed(struct ud_session *s, const struct ukvm_error *err)
     return UD_STATUS_OURS;
 }
 
+/* A capture that is not whole is an error of ours, however the guest ended. */
+static int check_capture(struct ud_session *s, int status)
+{
+    const char *why = s->o->pcap ? ukvm_capture_failed(s->vm) : NULL;
+
+    if (!why)
+        return status;
+    ud_error_print(why);
+    return UD_STATUS_OURS;
+}
+
 int ud_run(struct ud_session *s)
 {
     struct ukvm_stop stop;
@@ -68,6 +92,7 @@ int ud_run(struct ud_session *s)
         status = failed(s, &err);
     else
         status = ud_report_stop(s, &stop, cause);
+    status = check_capture(s, status);
     ud_session_close(s);
     return status;
 }

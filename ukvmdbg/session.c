@@ -3,10 +3,12 @@
  * session.c: makes machines as asked for and lets them go on under the watcher.
  */
 #include "ukvmdbg/session.h"
+#include "core/ukvm_hook.h"
 #include "ukvmdbg/error.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,15 +36,39 @@ static int check_file(const char *path, struct ukvm_error *err)
     return 0;
 }
 
+/* The network's argument for the library, its address included. */
+static int attach_net(struct ud_session *s, struct ukvm_error *err)
+{
+    const struct ud_options *o = s->o;
+    char *arg;
+    int rc;
+
+    if (!o->net_mac)
+        return ukvm_attach(s->vm, "net", o->net, err);
+    if (asprintf(&arg, "%s,mac=%s", o->net, o->net_mac) < 0)
+        return ud_error(err, UKVM_ENOMEM, "--net: out of memory");
+    rc = ukvm_attach(s->vm, "net", arg, err);
+    free(arg);
+    return rc;
+}
+
 static int attach(struct ud_session *s, struct ukvm_error *err)
 {
     const struct ud_options *o = s->o;
     int rc = UKVM_OK;
 
+    if (o->net_mac && !o->net)
+        return ud_error(err, UKVM_EINVAL, "--net-mac=%.80s: there is no network; --net=user",
+                        o->net_mac);
+    if (o->pcap && !o->net)
+        return ud_error(err, UKVM_EINVAL, "--pcap=%.120s: there is no network; --net=user",
+                        o->pcap);
     if (o->disk)
         rc = ukvm_attach(s->vm, "blk", o->disk, err);
     if (o->net && rc == UKVM_OK)
-        rc = ukvm_attach(s->vm, "net", o->net, err);
+        rc = attach_net(s, err);
+    if (o->pcap && rc == UKVM_OK)
+        rc = ukvm_capture(s->vm, o->pcap, err);
     return rc;
 }
 
