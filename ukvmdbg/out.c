@@ -83,6 +83,8 @@ static void clean(char *s)
 }
 
 static void vprint(struct ud_out *out, enum ud_style style, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+static void vprint(struct ud_out *out, enum ud_style style, const char *fmt, va_list ap)
 {
     bool coloured = out->colour && style != UD_PLAIN;
     char *text;
