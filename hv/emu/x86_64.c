@@ -128,6 +128,8 @@ _Static_assert(sizeof(struct cache) == UK_EMU_SEG, "segment cache");
 enum { LDT_AT = 6, GDT_AT = 8, IDT_AT = 9 };
 _Static_assert((int)UKVM_LDTR == LDT_AT && (int)UKVM_TR == LDT_AT + 1, "segment order");
 
+enum { TSS_AVAILABLE = 9, TSS_BUSY = 0xb };
+
 static struct cache *cache(struct ukvm_hvb *b, size_t i)
 {
     return (struct cache *)(void *)((uint8_t *)b->ctx + b->blob.segs + i * UK_EMU_SEG);
@@ -147,6 +149,9 @@ static void get_segments(struct ukvm_hvb *b, struct ukvm_x86_state *st)
         if (!(st->seg[i].attr & UKVM_SEG_P))
             st->seg[i].attr = UKVM_SEG_UNUSABLE;
     }
+    /* A loaded TR is busy (SDM vol. 3, 8.2.2); the engine marks the descriptor only. */
+    if ((st->seg[UKVM_TR].attr & (UKVM_SEG_S | UKVM_SEG_TYPE)) == TSS_AVAILABLE)
+        st->seg[UKVM_TR].attr |= TSS_BUSY;
     st->gdt = (struct ukvm_x86_table){cache(b, GDT_AT)->base, cache(b, GDT_AT)->limit, 0};
     st->idt = (struct ukvm_x86_table){cache(b, IDT_AT)->base, cache(b, IDT_AT)->limit, 0};
 }
