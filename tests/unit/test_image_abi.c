@@ -103,6 +103,25 @@ static void test_families(void **state)
             fail_msg("%s", families[i].name);
 }
 
+/* Family A's port is a mere number in a guest that uses a port which A lacks. */
+static void test_port_of_a_in_b(void **state)
+{
+    static const char *const ports[] = {CODE("\x01\x05"), CODE("\x08\x05")};
+    struct elfimage im;
+    struct uk_image *image;
+    struct ukvm_error err;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        elfimage_make(&im, UKVM_ABI_B);
+        memcpy(im.file.text, ports[i], 5);
+        memcpy(im.file.text + 16, CODE("\x99\x04"), 5);
+        assert_int_equal(open_made(&im, UKVM_ABI_AUTO, &image, &err), UKVM_OK);
+        assert_int_equal(image->abi, UKVM_ABI_B);
+        uk_image_close(image);
+    }
+}
+
 /* A port's bytes count in code only, words anywhere. */
 static void test_marks_count_where_they_can_be(void **state)
 {
@@ -300,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families),
+        cmocka_unit_test(test_port_of_a_in_b),
         cmocka_unit_test(test_marks_count_where_they_can_be),
         cmocka_unit_test(test_mark_across_pieces),
         cmocka_unit_test(test_pages_of_family_b),

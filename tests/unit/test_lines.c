@@ -169,6 +169,25 @@ static void test_assembler(void **state)
     ukvm_lines_close(l);
 }
 
+/* Code that begins where other code, later in the table, ends. */
+static void test_adjacent_sequences(void **state)
+{
+    struct ukvm_lines *l;
+    FILE *f = fopen("two.s", "w");
+
+    (void)state;
+    assert_non_null(f);
+    fputs(".section .text.z,\"ax\"\n nop\n.section .text.hot,\"ax\"\n.globl _start\n_start:\n"
+          " nop\n",
+          f);
+    fclose(f);
+    assert_int_equal(system("as -g -o two.o two.s && ld -Ttext=0x100000 -o two.elf two.o"), 0);
+    l = must_open("two.elf");
+    expect_line(l, 0x100000, "two.s", 6);
+    expect_line(l, 0x100001, "two.s", 2);
+    ukvm_lines_close(l);
+}
+
 static void expect_refusal(const char *path, int code, const char *msg)
 {
     struct ukvm_lines *l;
@@ -239,8 +258,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dwarf_4),    cmocka_unit_test(test_dwarf_5),
         cmocka_unit_test(test_compressed), cmocka_unit_test(test_separate),
-        cmocka_unit_test(test_assembler),  cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_spoilt),
+        cmocka_unit_test(test_assembler),  cmocka_unit_test(test_adjacent_sequences),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_spoilt),
     };
 
     return cmocka_run_group_tests_name("lines", tests, enter_folder, leave_folder);

@@ -233,7 +233,8 @@ static void test_name(void **state)
 
 static void test_nearest(void **state)
 {
-    static const char *const names[] = {"main", "fool", "food", "do_foo", "barrier", "MAIN_LOOP"};
+    static const char *const names[] = {"main",    "fool",      "food", "do_foo",
+                                        "barrier", "MAIN_LOOP", "hlt"};
     static const struct {
         const char *typed, *want;
     } cases[] = {
