@@ -22,18 +22,12 @@ all() {
         case_ "$1: example $name" "$e" "$O/examples/$name.ukvm" "$1"
         case_ "$1: example b/$name" "$e" "$O/examples/b/$name.ukvm" "$1" 1
     done
-    for e in tests/guests/*.expected; do
-        name=$(basename "$e" .expected)
+    for e in tests/guests/[bc]/*.expected; do
+        name=${e#tests/guests/} name=${name%.expected} # b/fpu, c/args@words
         case $name in
-        *.b | *.c) family=${name##*.} name=${name%.*} ;;
-        *) family='b c' ;;
+        */fpu* | */excfpu*) [ "$1" != kvm ] || ! proved '^kvm\.sse: no' || { skip "kvm: guest $name" kvm-no-sse; continue; } ;;
         esac
-        for f in $family; do
-            case $name in
-            fpu | excfpu) [ "$1" != kvm ] || ! proved '^kvm\.sse: no' || { skip "kvm: guest $f/$name" kvm-no-sse; continue; } ;;
-            esac
-            case_ "$1: guest $f/$name" "$e" "$O/guests/$f/$name.elf" "$1"
-        done
+        case_ "$1: guest $name" "$e" "$O/guests/${name%@*}.elf" "$1"
     done
 }
 
