@@ -75,7 +75,8 @@ int main(int argc, char **argv)
     struct ukvm_error err;
     int status, raised = 0;
 
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); /* a write that fails says so */
+    signal(SIGXFSZ, SIG_IGN);
     if (ud_options_parse(&o, argc, argv, &err) != UKVM_OK) {
         ud_error_print(err.msg);
         return UD_STATUS_OURS;
