@@ -109,7 +109,7 @@ static int create(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg, struct u
     b->mem_size = hv->mem_size;
     b->tsc_hz = cfg->tsc_hz ? cfg->tsc_hz : host_tsc_hz();
     b->last = UK_EMU_NOWHERE;
-    uk_emu_x86_odd(b->odd);
+    uk_emu_x86_odd(b->odd, b->prefix);
     rc = build(b, err);
     if (rc != UKVM_OK)
         destroy(hv);

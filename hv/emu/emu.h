@@ -67,7 +67,8 @@ struct ukvm_hvb {
     uint64_t count;         /* instructions begun, less those that did not complete */
     uint64_t last;          /* the last one begun in this run */
     struct emu_line line[UK_EMU_LINES];
-    uint32_t odd[65536 / 32]; /* bit for each pair of first bytes: look closer */
+    uint32_t odd[65536 / 32];  /* bit for each pair of first bytes: look closer */
+    uint32_t prefix[256 / 32]; /* bit for each byte that is a prefix */
 
     uc_engine *uc;
     uint8_t *mem;
@@ -159,7 +160,7 @@ uint64_t uk_emu_x86_pc(struct ukvm_hvb *b);
 int uk_emu_x86_calibrate(uc_engine *uc, struct emu_blob *blob, struct ukvm_error *err);
 
 /* x86_64_insn.c: an instruction from its first (n) bytes. */
-void uk_emu_x86_odd(uint32_t *odd);
+void uk_emu_x86_odd(uint32_t *odd, uint32_t *prefix);
 enum emu_insn uk_emu_x86_class(const uint8_t *p, size_t n);
 bool uk_emu_x86_jumps(const uint8_t *p, size_t n);
 uint8_t uk_emu_x86_opcode(const uint8_t *p, size_t n, size_t *at);

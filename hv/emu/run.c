@@ -116,18 +116,36 @@ static __attribute__((noinline)) void look_closer(struct ukvm_hvb *b, uint64_t a
     look_at(b, addr, size, interrupted);
 }
 
+static bool odd(const struct ukvm_hvb *b, const uint8_t *insn)
+{
+    uint16_t pair;
+
+    memcpy(&pair, insn, sizeof(pair));
+    return b->odd[pair / 32] >> (pair % 32) & 1;
+}
+
+/* Most instructions with a prefix are as plain as without it; SSE has one on each. */
+static bool odd_behind_prefixes(const struct ukvm_hvb *b, const uint8_t *insn)
+{
+    const uint8_t *end = insn + INSN_MAX - 1;
+
+    while (insn < end && (b->prefix[*insn / 32] >> (*insn % 32) & 1))
+        insn++;
+    return odd(b, insn);
+}
+
 static void on_insn(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 {
     struct ukvm_hvb *b = user;
     const struct emu_line *l = &b->line[(addr / UK_EMU_PAGE) % UK_EMU_LINES];
-    uint16_t pair;
+    const uint8_t *insn;
 
     (void)uc;
-    /* (addr + 1): a pair of bytes that crosses into the next page never matches. */
-    if (likely(l->tag == ((addr + 1) & ~(UK_EMU_PAGE - 1)))) {
-        memcpy(&pair, l->host + addr % UK_EMU_PAGE, sizeof(pair));
-        if (likely(!(b->odd[pair / 32] >> (pair % 32) & 1) && addr != b->last &&
-                   b->count < atomic_load_explicit(&b->limit, memory_order_relaxed))) {
+    /* An instruction that may cross into the next page never matches. */
+    if (likely(l->tag == ((addr + INSN_MAX) & ~(UK_EMU_PAGE - 1)) && addr != b->last &&
+               b->count < atomic_load_explicit(&b->limit, memory_order_relaxed))) {
+        insn = l->host + addr % UK_EMU_PAGE;
+        if (likely(!odd(b, insn)) || !odd_behind_prefixes(b, insn)) {
             b->count++;
             b->last = addr;
             return;

@@ -28,8 +28,11 @@ static bool odd_second(uint8_t op)
     return op == 0x01 || op == 0x22 || op == 0x30 || op == 0x31;
 }
 
-void uk_emu_x86_odd(uint32_t *odd)
+void uk_emu_x86_odd(uint32_t *odd, uint32_t *prefix)
 {
+    for (unsigned op = 0; op < 256; op++)
+        if (kind((uint8_t)op) == PREFIX)
+            prefix[op / 32] |= 1u << (op % 32);
     for (unsigned pair = 0; pair < 0x10000; pair++) {
         uint8_t first = (uint8_t)pair, second = (uint8_t)(pair >> 8);
         unsigned k = kind(first);

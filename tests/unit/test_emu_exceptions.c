@@ -196,6 +196,7 @@ static void test_wild_jumps(void **state)
             assert_int_equal(g.ex.pc, wild[i].target);
             guest_step(&g);
             assert_int_equal(guest_count(&g), n);
+            guest_close(&g);
             prepare(&g, jumps[j].code, jumps[j].size);
             g.st.gpr[UKVM_RCX] = wild[i].target;
             guest_set(&g);
