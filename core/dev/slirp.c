@@ -293,7 +293,7 @@ static int user_recv(void *self, void *buf, size_t size, size_t *len, struct ukv
     return UKVM_OK;
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static int forward(struct user *u, const struct uk_net_forward *f, struct ukvm_error *err)
 {
