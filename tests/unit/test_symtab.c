@@ -238,10 +238,9 @@ static void test_nearest(void **state)
     static const struct {
         const char *typed, *want;
     } cases[] = {
-        {"foo", "food fool do_foo"}, {"mian", "main"},
-        {"mai", "main MAIN_LOOP"},   {"barier", "barrier"},
-        {"BARRIER", "barrier"},      {"main_loop", "MAIN_LOOP main"},
-        {"nothing_like_it", ""},     {"", ""},
+        {"foo", "food fool do_foo"},     {"mian", "main"},        {"mai", "main MAIN_LOOP"},
+        {"barier", "barrier"},           {"BARRIER", "barrier"},  {"htl", "hlt"},
+        {"main_loop", "MAIN_LOOP main"}, {"nothing_like_it", ""}, {"", ""},
     };
     struct symbol s[sizeof(names) / sizeof(names[0])];
     struct uk_image *image;
