@@ -65,20 +65,27 @@ static void names(char *buf, size_t size)
         used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? ", " : "", b->name);
 }
 
-/* The first that runs guests in full; else the first that works; what is passed over is noted. */
+/* The first that runs guests in full; else the first that works. Notes which, and why not others. */
 static const struct ukvm_backend *choose(struct ukvm *vm)
 {
-    const struct ukvm_backend *second = NULL;
+    const struct ukvm_backend *taken = NULL;
+    char passed[UKVM_ERRMSG_MAX + 64] = "";
     struct ukvm_report r;
+    bool full = false;
 
-    for (size_t i = 0; ukvm_probe(i, vm->cfg.plugin_dir, &r) == UKVM_OK; i++) {
-        if (r.works && r.full)
-            return &uk_backends[i];
-        if (r.works && !second)
-            second = &uk_backends[i];
-        uk_machine_note(vm, "%s: passed over: %s", r.backend, r.why);
+    for (size_t i = 0; !full && ukvm_probe(i, vm->cfg.plugin_dir, &r) == UKVM_OK; i++) {
+        size_t used = strlen(passed);
+
+        full = r.works && r.full;
+        if (full || (r.works && !taken))
+            taken = &uk_backends[i];
+        if (!full)
+            snprintf(passed + used, sizeof(passed) - used, "%s%s: %s", used ? "; " : "", r.backend,
+                     r.why);
     }
-    return second;
+    if (taken && passed[0])
+        uk_machine_note(vm, "--hv=auto: takes %s; %s", taken->name, passed);
+    return taken;
 }
 
 /* Make a backend over the machine's memory, with the image's view. */

@@ -25,6 +25,9 @@ static void backend(struct ud_facts *f, const struct ukvm_report *r)
         ud_facts_add(f, r->backend, "yes");
     for (size_t i = 0; i < r->nfacts; i++) {
         snprintf(key, sizeof(key), "%s.%s", r->backend, r->facts[i].name);
+        for (char *p = key; *p; p++) /* a key is one word */
+            if (*p == ' ')
+                *p = '-';
         ud_facts_add(f, key, "%s", r->facts[i].value);
     }
 }
@@ -101,14 +104,13 @@ static void image(struct ud_facts *f, struct ukvm *vm)
     lines(f, vm);
 }
 
-/* What is odd about the image: the notes that no backend made. */
+/* What is odd about the image: the notes that are not about the choice of the backend. */
 static void notes(struct ud_facts *f, const struct ukvm *vm)
 {
     for (const char *p = ukvm_notes(vm); *p;) {
         size_t n = strcspn(p, "\n");
-        const char *passed = strstr(p, "passed over");
 
-        if (!passed || passed > p + n)
+        if (strncmp(p, "--hv=", 5) != 0)
             ud_facts_add(f, "image.note", "%.*s", (int)n, p);
         p += n + (p[n] != '\0');
     }

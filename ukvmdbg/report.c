@@ -79,10 +79,10 @@ bool ud_report_abort(struct ukvm *vm, const struct ukvm_stop *stop, ukvm_gva_t *
         return false;
     if (!ukvm_trap_frame(vm, stop->cookie, pc, what, sizeof(what))) {
         *pc = stop->pc;
-        snprintf(buf, size, "guest aborted, by %s", ud_place(vm, *pc, place, sizeof(place)));
+        snprintf(buf, size, "guest aborted at %s", ud_place(vm, *pc, place, sizeof(place)));
         return true;
     }
-    snprintf(buf, size, "guest aborted: %s at %s", what, ud_place(vm, *pc, place, sizeof(place)));
+    snprintf(buf, size, "guest aborted at %s: %s", ud_place(vm, *pc, place, sizeof(place)), what);
     return true;
 }
 

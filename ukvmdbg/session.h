@@ -48,7 +48,7 @@ int ud_report_stop(struct ud_session *s, const struct ukvm_stop *stop, int cause
 UD_SHARED void ud_report_where(struct ud_session *s, ukvm_gva_t pc, const char *what);
 /* Why the machine is as it is: a line each on standard error. */
 UD_SHARED void ud_report_notes(const struct ukvm *vm);
-/* "guest aborted: #PF at leaf+0x4 (crash.c:12)" of an exit; false if it was none. */
+/* "guest aborted at leaf+0x4 (crash.c:12): #PF" of an exit; false if it was none. */
 UD_SHARED bool ud_report_abort(struct ukvm *vm, const struct ukvm_stop *stop, ukvm_gva_t *pc,
                                char *buf, size_t size);
 

@@ -172,7 +172,8 @@ int ud_cmd_do(struct ud_shell *sh, const char *line, struct ukvm_error *err)
     if (n == 0 || line[0] == '#')
         return UKVM_OK;
     if (n >= sizeof(buf))
-        return ud_error(err, UKVM_EINVAL, "%.20s...: a line has at most %zu characters", line,
+        return ud_error(err, UKVM_EINVAL,
+                        "%.20s...: a line has at most %zu characters; make it shorter", line,
                         sizeof(buf) - 1);
     memcpy(buf, line, n);
     buf[n] = '\0';

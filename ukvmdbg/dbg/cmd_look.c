@@ -70,8 +70,8 @@ int ud_cmd_print(struct ud_shell *sh, const char *args, struct ukvm_error *err)
     if (args[0] == '/') {
         format = args[1];
         if (!format || !strchr("xduotac", format) || !isspace((unsigned char)args[2]))
-            return ud_error(err, UKVM_EINVAL, "print: \"%.20s\": one of /x /d /u /o /t /a /c",
-                            args);
+            return ud_error(err, UKVM_EINVAL,
+                            "print: \"%.20s\": not a format; one of /x /d /u /o /t /a /c", args);
         args += 2;
     }
     rc = ud_expr_whole(sh->s->vm, args, &v, err);
@@ -128,7 +128,8 @@ static int parse_format(struct ud_examine *x, const char **args, struct ukvm_err
         }
     }
     if (x->count == 0 || x->count > MOST)
-        return ud_error(err, UKVM_EINVAL, "x: \"%.20s\": 1 to %d units", *args, MOST);
+        return ud_error(err, UKVM_EINVAL, "x: \"%.20s\": too many or none; 1 to %d units", *args,
+                        MOST);
     if (!sized && x->format == 'a')
         x->size = 8;
     if (!sized && x->format == 'c')

@@ -147,7 +147,8 @@ static int term(struct expr *e, uint64_t *v)
 
     spaces(e);
     if (++e->depth > DEEPEST)
-        return ud_error(e->err, UKVM_ELIMIT, "expression: more than %d levels deep", DEEPEST);
+        return ud_error(e->err, UKVM_ELIMIT,
+                        "expression: more than %d levels deep; make it simpler", DEEPEST);
     if (*e->p == '-') {
         e->p++;
         rc = term(e, v);

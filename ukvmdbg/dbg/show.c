@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int64_t sign(uint64_t v, unsigned size)
@@ -144,18 +145,31 @@ void ud_show_register(struct ud_shell *sh, const struct ukvm_reg *reg, const uin
         v |= (uint64_t)bytes[i] << (8 * i);
     if ((reg->flags & UKVM_REG_FLAGS) && reg->type && strcmp(reg->type, "i386_eflags") == 0)
         show_flags(sh, v);
-    else if (is_address(reg))
-        ud_out_printf(sh->out, "0x%-17" PRIx64 "%s\n", v,
-                      ud_show_symbol(sh, v, symbol, sizeof(symbol)) + (symbol[0] == ' '));
+    else if (is_address(reg) && ud_show_symbol(sh, v, symbol, sizeof(symbol))[0])
+        ud_out_printf(sh->out, "0x%-17" PRIx64 "%s\n", v, symbol + 1);
     else
         ud_out_printf(sh->out, "0x%-17" PRIx64 "%" PRId64 "\n", v, sign(v, reg->size));
 }
 
 /* --- instructions --------------------------------------------------------------------- */
 
+/* " <leaf>" of a branch's target: an operand that is an address and nothing else. */
+static const char *target(struct ud_shell *sh, const char *text, char *buf, size_t len)
+{
+    const char *operand = strchr(text, ' ');
+    char *end;
+    uint64_t addr;
+
+    buf[0] = '\0';
+    if (!operand || strncmp(operand, " 0x", 3) != 0)
+        return buf;
+    addr = strtoull(operand + 1, &end, 16);
+    return *end ? buf : ud_show_symbol(sh, addr, buf, len);
+}
+
 int ud_show_insn(struct ud_shell *sh, uint64_t addr, size_t *len, struct ukvm_error *err)
 {
-    char symbol[160], text[160];
+    char symbol[160], text[160], to[160];
     uint8_t bytes[16];
     ukvm_gva_t pc;
     size_t n;
@@ -171,7 +185,8 @@ int ud_show_insn(struct ud_shell *sh, uint64_t addr, size_t *len, struct ukvm_er
         snprintf(text, sizeof(text), "(no instruction: %02x)", bytes[0]);
         *len = 1;
     }
-    ud_out_printf(sh->out, "%s 0x%" PRIx64 "%s: %s\n", addr == pc ? "=>" : "  ", addr,
-                  ud_show_symbol(sh, addr, symbol, sizeof(symbol)), text);
+    ud_out_printf(sh->out, "%s 0x%" PRIx64 "%s: %s%s\n", addr == pc ? "=>" : "  ", addr,
+                  ud_show_symbol(sh, addr, symbol, sizeof(symbol)), text,
+                  target(sh, text, to, sizeof(to)));
     return UKVM_OK;
 }
