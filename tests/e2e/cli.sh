@@ -59,7 +59,7 @@ run "$UKVMDBG" run
 is "$status" 125 "run alone: status 125"
 like "$err" '^ukvmdbg: no image given; ' "run alone: said so"
 long=$(head -c 8192 /dev/zero | tr '\0' a)
-refused 125 'ommand line.*8191' "long arguments" run --hv=emu "$e/hello.ukvm" "$long"
+refused 125 'max=8191' "long arguments" run --hv=emu "$e/hello.ukvm" "$long"
 
 # --- images -------------------------------------------------------------------
 refused 127 'no such image; ' "no such image" run "$T/none.ukvm"
