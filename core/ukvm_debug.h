@@ -35,6 +35,8 @@ enum {
     UKVM_REG_READONLY = 16,
     UKVM_REG_FLAGS = 32,    /* processor flags: print their letters */
     UKVM_REG_VOLATILE = 64, /* differs between two reads or backends: not compared */
+    UKVM_REG_TAGS = 128,    /* x87 tags, a bit for each register in use; the remote protocol has
+                               two: 3 if it is empty */
 };
 
 struct ukvm_reg {
