@@ -71,7 +71,7 @@ struct ukvm_delivery {
         uint32_t code;
         uint64_t addr;
         char why[64]; /* why it could not be delivered: "no IDT (limit 0)" */
-    } chain[3];
+    } chain[4];
 };
 
 struct ukvm_arch {

@@ -44,8 +44,8 @@ struct ukvm_exit {
     unsigned len;     /* IO, PROT, WATCH: bytes */
     bool write;       /* IO, PROT, WATCH: direction */
     uint64_t data;    /* IO, PROT: what was to be written, if at most 8 bytes */
-    uint8_t insn[15]; /* UNKNOWN: bytes at pc */
-    uint8_t insn_len; /* UNKNOWN: how many of them are known; 0: none */
+    uint8_t insn[15]; /* UNKNOWN, SITE: bytes at pc */
+    uint8_t insn_len; /* how many of them are known; 0: none */
     char msg[96];     /* UNKNOWN: what the backend says, in words */
     uint64_t raw;     /* the backend's own reason, for statistics and messages */
 };
