@@ -21,6 +21,7 @@ enum { TYPE_CODE = 8, TYPE_CONFORMING = 4, TI = 4 }; /* SDM vol. 3, 3.4.5.1, 3.4
 
 /* An exception being delivered, on a copy of the state. */
 struct delivering {
+    uint64_t insn; /* the instruction that raised it */
     struct ukvm_x86_state st;
     struct ukvm_mem mem;
     struct event {
@@ -289,6 +290,10 @@ static bool combine(struct delivering *d)
         return false;
     if (page || (contributory(&d->ev) && !next_page))
         d->next = (struct event){.vector = UK_X86_DF, .has_code = true};
+    if (d->ev.software) { /* the INT has not happened: it faults (SDM vol. 3, 6.5) */
+        d->st.rip = d->insn;
+        d->st.rflags |= UKVM_RFLAGS_RF;
+    }
     d->ev = d->next;
     return true;
 }
@@ -315,6 +320,7 @@ static void begin(struct delivering *d, const struct ukvm_exit *ex)
 {
     bool ran = ex->next != ex->pc;
 
+    d->insn = ex->pc;
     d->st.rip = ex->next;
     if (!ran && ex->vector != UK_X86_DB)
         d->st.rflags |= UKVM_RFLAGS_RF;
