@@ -272,12 +272,11 @@ void uk_kvm_probe(struct ukvm_report *report)
     struct probe p = {.report = report};
 
     if (open_vm(&p) == UKVM_OK) {
-        fact(report, "/dev/kvm", "API version %d", KVM_API_VERSION);
+        fact(report, "api", "version %d", KVM_API_VERSION);
         write_tables(&p);
         try_all(&p);
         ukvm_hv_kvm.destroy(&p.hv);
     } else {
-        fact(report, "/dev/kvm", "%.100s", p.err.msg);
         because(report, "%.230s", p.err.msg);
     }
     if (p.hv.mem)

@@ -113,6 +113,16 @@ static void loopback_up(void)
     close(fd);
 }
 
+/* Emulators ask for more address space than the machine has memory. */
+static void allow_overcommit(void)
+{
+    int fd = open("/proc/sys/vm/overcommit_memory", O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, "1", 1) != 1)
+        fail("overcommit_memory");
+    close(fd);
+}
+
 static uint32_t read_hex(const char *dir, const char *name)
 {
     char path[512], text[32] = "";
@@ -339,6 +349,7 @@ int main(void)
     mount_all();
     load_modules();
     loopback_up();
+    allow_overcommit();
     map_output();
     setenv("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", 1);
     setenv("HOME", "/tmp", 1);
