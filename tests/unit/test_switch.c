@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#define MEM        ((size_t)16 << 20)
+#define MEM        ((size_t)4 << 20)
 #define OUTPUT_MAX 65536
 
 struct ended {
@@ -151,7 +151,7 @@ static int switched(const char *image, char *arg, const struct ended *want, bool
 
 static int restored(const char *image, char *arg, const struct ended *want)
 {
-    char path[] = "/tmp/ukvm-test-snap-XXXXXX";
+    char path[] = "/dev/shm/ukvm-test-snap-XXXXXX";
     FILE *console = tmpfile();
     struct ukvm *vm = machine(image, "emu", console, arg);
     struct ukvm_stop stop;
