@@ -304,9 +304,7 @@ static void write_text(void)
 
 static void write_rodata(void)
 {
-    static const volatile char constant[] = "constant";
-
-    *(volatile char *)(uintptr_t)constant = 0;
+    *(volatile char *)(uintptr_t) "constant" = 0;
 }
 
 static void jump_unmapped(void)
