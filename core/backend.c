@@ -65,7 +65,7 @@ static void names(char *buf, size_t size)
         used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? ", " : "", b->name);
 }
 
-/* The first that runs guests in full; else the first that works. Notes which, and why not others. */
+/* The first that runs guests in full; else the first that works. Notes which, and why no other. */
 static const struct ukvm_backend *choose(struct ukvm *vm)
 {
     const struct ukvm_backend *taken = NULL;

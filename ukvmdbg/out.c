@@ -44,10 +44,15 @@ static void to_string(struct ud_out *out, const char *s, size_t n)
 static bool wants_colour(FILE *stream, enum ud_color when)
 {
     const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+    const char *force = getenv("CLICOLOR_FORCE"), *cli = getenv("CLICOLOR");
 
     if (when != UD_COLOR_AUTO)
         return when == UD_COLOR_ALWAYS;
     if (no && no[0])
+        return false;
+    if (force && force[0] && strcmp(force, "0") != 0)
+        return true;
+    if (cli && strcmp(cli, "0") == 0)
         return false;
     return isatty(fileno(stream)) && term && strcmp(term, "dumb") != 0;
 }
