@@ -103,6 +103,10 @@ int uk_emu_mem_map(struct ukvm_hvb *b, struct ukvm_error *err)
     return e ? uk_emu_fail(err, e, "mapping guest memory") : UKVM_OK;
 }
 
+/*
+ * Stores are refused without W, loads without R and W: the engine looks at loads only
+ * while it has no translation that a store has made. X is not enforced.
+ */
 int uk_emu_protect(struct ukvm_hv *hv, ukvm_gpa_t gpa, size_t len, unsigned prot,
                    struct ukvm_error *err)
 {
@@ -114,7 +118,10 @@ int uk_emu_protect(struct ukvm_hv *hv, ukvm_gpa_t gpa, size_t len, unsigned prot
                         (unsigned long long)gpa, len);
     if (len == 0)
         return UKVM_OK;
-    perms |= (prot & UKVM_PROT_R ? UC_PROT_READ : 0) | (prot & UKVM_PROT_W ? UC_PROT_WRITE : 0);
+    if (prot & UKVM_PROT_W)
+        perms |= UC_PROT_READ | UC_PROT_WRITE;
+    else if (prot & UKVM_PROT_R)
+        perms |= UC_PROT_READ;
     e = uc_mem_protect(hv->b->uc, gpa, len, perms);
     return e ? uk_emu_fail(err, e, "protecting guest memory") : UKVM_OK;
 }

@@ -95,6 +95,50 @@ static void test_no_false_traps(void **state)
     guest_close(&g);
 }
 
+/* A trap that begins in the last bytes of a page, and at the end of memory. */
+static void test_traps_at_page_ends(void **state)
+{
+    static const uint64_t ends[] = {GUEST_FINE + 0x1000, GUEST_MEM};
+
+    struct guest g;
+
+    (void)state;
+    OPEN(g, "\xff\xe3"); /* jmp rbx */
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < sizeof(traps) / sizeof(traps[0]); i++)
+            for (size_t before = k ? traps[i].len : 1; before < 18; before++) {
+                uint64_t at = ends[k] - before;
+
+                guest_code(&g, at, traps[i].code, traps[i].len);
+                g.st.rip = GUEST_CODE;
+                g.st.gpr[UKVM_RBX] = at;
+                guest_set(&g);
+                if (guest_run(&g) != UKVM_EXIT_INSN || g.ex.pc != at)
+                    fail_msg("%s, %zu bytes before 0x%llx: exit %d", traps[i].name, before,
+                             (unsigned long long)ends[k], g.ex.kind);
+            }
+    guest_close(&g);
+}
+
+/* Nothing but prefixes, up to the end of memory: too long to be an instruction. */
+static void test_prefixes_only(void **state)
+{
+    struct guest g;
+
+    (void)state;
+    OPEN(g, "\xff\xe3");
+    memset(g.hv.mem + GUEST_MEM - 0x3000, 0x66, 0x3000);
+    g.st.gpr[UKVM_RBX] = GUEST_MEM - 0x3000;
+    guest_set(&g);
+    assert_int_equal(guest_run(&g), UKVM_EXIT_EXCEPTION);
+    assert_int_equal(g.ex.pc, GUEST_MEM - 0x3000);
+    g.st.rip = GUEST_MEM - 20;
+    guest_set(&g);
+    assert_int_equal(guest_run(&g), UKVM_EXIT_EXCEPTION);
+    assert_int_equal(g.ex.pc, GUEST_MEM - 20);
+    guest_close(&g);
+}
+
 /* --- steps, breakpoints ------------------------------------------------------------------- */
 
 static void test_step(void **state)
@@ -266,11 +310,18 @@ static void test_probe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_traps),  cmocka_unit_test(test_no_false_traps),
-        cmocka_unit_test(test_step),   cmocka_unit_test(test_step_over_rep),
-        cmocka_unit_test(test_break),  cmocka_unit_test(test_arm_refuses_data),
-        cmocka_unit_test(test_wrote),  cmocka_unit_test(test_wrote_tables),
-        cmocka_unit_test(test_tsc_hz), cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_traps),
+        cmocka_unit_test(test_no_false_traps),
+        cmocka_unit_test(test_traps_at_page_ends),
+        cmocka_unit_test(test_prefixes_only),
+        cmocka_unit_test(test_step),
+        cmocka_unit_test(test_step_over_rep),
+        cmocka_unit_test(test_break),
+        cmocka_unit_test(test_arm_refuses_data),
+        cmocka_unit_test(test_wrote),
+        cmocka_unit_test(test_wrote_tables),
+        cmocka_unit_test(test_tsc_hz),
+        cmocka_unit_test(test_probe),
     };
 
     return cmocka_run_group_tests_name("emu exits", tests, NULL, NULL);

@@ -223,6 +223,29 @@ static void test_neighbours(void **state)
     }
 }
 
+static void test_unreadable(void **state)
+{
+    static const unsigned prots[] = {0, UKVM_PROT_X, UKVM_PROT_W, UKVM_PROT_R};
+
+    (void)state;
+    for (size_t k = 0; k < 4; k++)
+        for (size_t i = 0; i < N; i++) {
+            struct ukvm_x86_state before;
+            struct guest g;
+
+            prepare(&g, i, PROTECTED + 0x1010);
+            protect(&g, PROTECTED + 0x1000, 0x1000, prots[k]);
+            before = g.st;
+            guest_run(&g);
+            if (accesses[i].write || k >= 2) {
+                assert_int_equal(g.ex.kind == UKVM_EXIT_PROT, accesses[i].write && k != 2);
+            } else {
+                check(&g, i, &before, PROTECTED + 0x1010);
+            }
+            guest_close(&g);
+        }
+}
+
 /* The guest's own tables come first: what they refuse is a page fault. */
 static void test_tables_first(void **state)
 {
@@ -368,15 +391,11 @@ static void test_run_off_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_beyond),
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_read_only),
-        cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_tables_first),
-        cmocka_unit_test(test_alias),
-        cmocka_unit_test(test_protect_arguments),
-        cmocka_unit_test(test_fetch_beyond),
-        cmocka_unit_test(test_run_off_the_end),
+        cmocka_unit_test(test_beyond),       cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_read_only),    cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_tables_first),
+        cmocka_unit_test(test_alias),        cmocka_unit_test(test_protect_arguments),
+        cmocka_unit_test(test_fetch_beyond), cmocka_unit_test(test_run_off_the_end),
     };
 
     return cmocka_run_group_tests_name("emu memory", tests, NULL, NULL);
