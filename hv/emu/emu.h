@@ -54,6 +54,7 @@ struct emu_denied {
     unsigned len;
     uint64_t data;
     bool write, fetch, physical;
+    uint64_t pc, count; /* not (fetch): the instruction, and what ran before it */
 };
 
 struct emu_cover {

@@ -29,6 +29,8 @@ static void deny(struct ukvm_hvb *b, const struct emu_denied *d)
         return;
     b->event = EMU_DENIED;
     *was = *d;
+    was->pc = b->last; /* the hook may see one more instruction before the engine stops */
+    was->count = b->count - 1;
     uc_context_save(b->uc, b->at_denial);
     uc_emu_stop(b->uc);
 }
@@ -153,17 +155,14 @@ const struct emu_line *uk_emu_mem_line(struct ukvm_hvb *b, uint64_t addr)
 {
     uint64_t page = addr & ~(UK_EMU_PAGE - 1);
     struct emu_line *l = &b->line[(addr / UK_EMU_PAGE) % UK_EMU_LINES];
-    struct emu_walk w, next;
-    bool plain; /* no instruction here crosses into what is not guest memory */
+    struct emu_walk w;
 
     if (l->page == page)
         return l;
     uk_emu_x86_walk(b, page, false, &w);
     l->page = page;
     l->host = w.mapped && w.gpa < b->mem_size ? b->mem + w.gpa : NULL;
-    uk_emu_x86_walk(b, page + UK_EMU_PAGE, false, &next);
-    plain = l->host && !(next.mapped && next.gpa >= b->mem_size);
-    l->tag = plain && !any_armed(b, page, page + UK_EMU_PAGE - 1) ? page : UK_EMU_NOWHERE;
+    l->tag = l->host && !any_armed(b, page, page + UK_EMU_PAGE - 1) ? page : UK_EMU_NOWHERE;
     if (l->host) {
         b->pages[w.gpa / UK_EMU_PAGE] |= EMU_PAGE_CODE;
         if (w.gpa + UK_EMU_PAGE < b->mem_size) /* an instruction may cross into it */

@@ -198,8 +198,8 @@ static int exit_denied(struct ukvm_hvb *b, struct ukvm_exit *ex)
 
     if (!d->fetch) { /* the instruction has begun: nothing of it stays */
         uc_context_restore(b->uc, b->at_denial);
-        b->pc = b->last;
-        b->count--;
+        b->pc = d->pc;
+        b->count = d->count;
     }
     if (!d->physical)
         uk_emu_x86_walk(b, d->addr, d->write, &w);

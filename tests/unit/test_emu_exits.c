@@ -208,6 +208,8 @@ static void test_break(void **state)
 
     (void)state;
     OPEN(g, code);
+    assert_int_equal(guest_until(&g, 40), UKVM_EXIT_STEP);
+    assert_int_equal(g.ex.pc, GUEST_CODE);
     arm(&g, at, 3);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(guest_run(&g), UKVM_EXIT_BREAK);
@@ -218,7 +220,7 @@ static void test_break(void **state)
         arm(&g, at, 1);
         assert_int_equal(guest_run(&g), UKVM_EXIT_BREAK);
         assert_int_equal(g.ex.pc, GUEST_CODE + 2);
-        assert_int_equal(g.st.gpr[UKVM_RAX], i);
+        assert_int_equal(g.st.gpr[UKVM_RAX], 10 + i);
         arm(&g, NULL, 0);
         assert_int_equal(guest_step(&g), UKVM_EXIT_STEP);
         arm(&g, at, 3);
