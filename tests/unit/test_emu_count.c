@@ -345,6 +345,53 @@ static void test_interrupt_before(void **state)
     guest_close(&g);
 }
 
+/* The same where the hook has nothing else to look at. */
+static void test_interrupt_before_a_loop(void **state)
+{
+    struct guest g;
+
+    (void)state;
+    guest_open(&g, "\xff\xc0\xeb\xfc", 4); /* inc eax; jmp 0 */
+    assert_int_equal(guest_until(&g, 1000), UKVM_EXIT_STEP);
+    g.hv.ops->interrupt(&g.hv);
+    assert_int_equal(guest_until(&g, 2000), UKVM_EXIT_INTERRUPT);
+    assert_int_equal(guest_count(&g), 1000);
+    guest_close(&g);
+}
+
+/* A long string instruction is interrupted in its midst, and is one instruction still. */
+static void test_interrupt_in_rep(void **state)
+{
+    const uint64_t bytes = 4 << 20;
+    struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_RESTART}, old;
+    struct guest g;
+    unsigned inside = 0;
+
+    (void)state;
+    guest_open(&g, "\x90\xf3\xaa\xf4", 4);
+    g.st.gpr[UKVM_RDI] = GUEST_FINE;
+    g.st.gpr[UKVM_RCX] = bytes;
+    g.st.gpr[UKVM_RAX] = 0x77;
+    guest_set(&g);
+    interrupted = &g.hv;
+    sigaction(SIGALRM, &sa, &old);
+    timer(500);
+    while (guest_run(&g) == UKVM_EXIT_INTERRUPT) {
+        if (g.st.rip != GUEST_CODE + 1)
+            continue;
+        assert_int_equal(guest_count(&g), 1);
+        assert_int_equal(g.st.gpr[UKVM_RDI] + g.st.gpr[UKVM_RCX], GUEST_FINE + bytes);
+        inside += g.st.gpr[UKVM_RCX] != bytes && g.st.gpr[UKVM_RCX] != 0;
+    }
+    timer(0);
+    sigaction(SIGALRM, &old, NULL);
+    assert_int_equal(g.ex.kind, UKVM_EXIT_INSN);
+    assert_int_equal(guest_count(&g), 2);
+    assert_int_equal(g.hv.mem[GUEST_FINE + bytes - 1], 0x77);
+    assert_true(inside > 0);
+    guest_close(&g);
+}
+
 /* --- threads ------------------------------------------------------------------------------------ */
 
 static void *run_counting(void *arg)
@@ -395,6 +442,8 @@ int main(void)
         cmocka_unit_test(test_random_stops),
         cmocka_unit_test(test_interrupts),
         cmocka_unit_test(test_interrupt_before),
+        cmocka_unit_test(test_interrupt_before_a_loop),
+        cmocka_unit_test(test_interrupt_in_rep),
         cmocka_unit_test(test_two_threads),
     };
 

@@ -247,6 +247,29 @@ static void test_crossing(void **state)
     }
 }
 
+/* The same, but the guest turns its own single steps on there. */
+static void test_crossing_with_tf(void **state)
+{
+    uint64_t at = ABSENT - 8;
+    struct guest g;
+
+    (void)state;
+    prepare(&g, "\xff\xe1", 2);
+    guest_code(&g, at, "\x68\x02\x01\0\0\x9d\x90\x90", 8); /* push 0x102; popf; nop; nop */
+    g.st.gpr[UKVM_RCX] = at;
+    guest_set(&g);
+    for (uint64_t i = 7; i <= 8; i++) {
+        assert_int_equal(guest_run(&g), UKVM_EXIT_EXCEPTION);
+        assert_int_equal(g.ex.vector, 1);
+        assert_int_equal(g.ex.next, at + i);
+        assert_int_equal(g.st.rflags, 0x102);
+    }
+    assert_int_equal(guest_run(&g), UKVM_EXIT_EXCEPTION);
+    assert_int_equal(g.ex.vector, 14);
+    assert_int_equal(g.ex.pc, ABSENT);
+    guest_close(&g);
+}
+
 /* --- the guest's own single steps -------------------------------------------------------------- */
 
 static void test_tf(void **state)
@@ -296,9 +319,13 @@ static void test_pending(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_rep_fault),
-        cmocka_unit_test(test_wild_jumps), cmocka_unit_test(test_crossing),
-        cmocka_unit_test(test_tf),         cmocka_unit_test(test_pending),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rep_fault),
+        cmocka_unit_test(test_wild_jumps),
+        cmocka_unit_test(test_crossing),
+        cmocka_unit_test(test_crossing_with_tf),
+        cmocka_unit_test(test_tf),
+        cmocka_unit_test(test_pending),
     };
 
     return cmocka_run_group_tests_name("emu exceptions", tests, NULL, NULL);

@@ -327,6 +327,49 @@ static void test_alias(void **state)
     guest_close(&g);
 }
 
+/* The guest makes one itself: it is noticed when the guest next goes on. */
+static void test_alias_by_guest(void **state)
+{
+    static const char code[] = "\x48\x89\x03\x0f\x01\x39\x90\xf4"; /* mov [rbx],rax; invlpg [rcx] */
+    struct guest g;
+
+    (void)state;
+    guest_open(&g, code, sizeof(code) - 1);
+    g.st.gpr[UKVM_RAX] = 0x83;
+    g.st.gpr[UKVM_RBX] = GUEST_TABLES + 0x2000 + 8 * 6;
+    g.st.gpr[UKVM_RCX] = 6 << 21;
+    guest_set(&g);
+    assert_int_equal(guest_run(&g), UKVM_EXIT_INSN);
+    guest_run(&g);
+    assert_int_equal(g.ex.kind, translates() ? UKVM_EXIT_INSN : UKVM_EXIT_UNKNOWN);
+    guest_close(&g);
+}
+
+/* Another CR3: what was cached of the tables is gone. */
+static void test_other_tables(void **state)
+{
+    struct guest g;
+
+    (void)state;
+    guest_open(&g, "\x48\x8b\x03\xf4", 4); /* mov rax,[rbx] */
+    memcpy(g.hv.mem + 0x20000, g.hv.mem + GUEST_TABLES, 0x3000);
+    g.hv.mem[0x20001] = 0x10, g.hv.mem[0x20002] = 2; /* 0x21003 */
+    g.hv.mem[0x21001] = 0x20, g.hv.mem[0x21002] = 2; /* 0x22003 */
+    memset(g.hv.mem + 0x22000 + 8, 0, 8);            /* without 2 to 4 MiB */
+    g.st.gpr[UKVM_RBX] = GUEST_DATA;
+    guest_set(&g);
+    assert_int_equal(guest_run(&g), UKVM_EXIT_INSN);
+    g.st.rip = GUEST_CODE;
+    g.st.cr3 = 0x20000;
+    guest_set(&g);
+    assert_int_equal(guest_run(&g), UKVM_EXIT_EXCEPTION);
+    assert_int_equal(g.ex.addr, GUEST_DATA);
+    g.st.cr3 = GUEST_TABLES;
+    guest_set(&g);
+    assert_int_equal(guest_run(&g), UKVM_EXIT_INSN);
+    guest_close(&g);
+}
+
 static void test_protect_arguments(void **state)
 {
     struct ukvm_error err;
@@ -409,7 +452,8 @@ int main(void)
         cmocka_unit_test(test_beyond),       cmocka_unit_test(test_edges),
         cmocka_unit_test(test_read_only),    cmocka_unit_test(test_neighbours),
         cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_tables_first),
-        cmocka_unit_test(test_alias),        cmocka_unit_test(test_protect_arguments),
+        cmocka_unit_test(test_alias),        cmocka_unit_test(test_alias_by_guest),
+        cmocka_unit_test(test_other_tables), cmocka_unit_test(test_protect_arguments),
         cmocka_unit_test(test_fetch_beyond), cmocka_unit_test(test_run_off_the_end),
     };
 
