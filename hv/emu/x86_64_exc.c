@@ -110,7 +110,10 @@ static void begin_single(struct ukvm_hvb *b)
     set_tf(b, true);
 }
 
-/* TF was ours: the guest never sees it. */
+/*
+ * TF was ours: the guest never sees it. It is not one that POPF or IRET has loaded: they
+ * end their block, which is not refused for what lies behind them.
+ */
 static void end_single(struct ukvm_hvb *b, bool stepped)
 {
     uint8_t operand, op = stepped ? last_opcode(b, &operand) : 0;
@@ -119,8 +122,7 @@ static void end_single(struct ukvm_hvb *b, bool stepped)
     set_reg(b, UC_X86_REG_DR6, b->dr6);
     if (op == 0x9c)
         clean_pushed(b);
-    if (op != 0x9d && op != 0xcf) /* POPF, IRET: what they loaded is the guest's */
-        set_tf(b, false);
+    set_tf(b, false);
 }
 
 /* --- exceptions -------------------------------------------------------------------------- */
