@@ -10,7 +10,7 @@
 #include <unicorn/unicorn.h>
 
 #include "core/error.h"
-#include "core/hv.h"
+#include "core/arch.h"
 
 #define UK_EMU_PAGE    UINT64_C(4096)
 #define UK_EMU_NOWHERE UINT64_C(0x8000000000000001) /* no instruction lies there: not canonical */
@@ -144,12 +144,6 @@ enum emu_insn {
     EMU_REMAP, /* it may change the translation of addresses */
 };
 
-struct emu_walk {
-    bool mapped, ok;
-    uint64_t gpa;
-    uint32_t code; /* not ok: the page fault's error code */
-};
-
 /* x86_64.c */
 int uk_emu_x86_get(struct ukvm_hv *hv, unsigned groups, struct ukvm_state *st,
                    struct ukvm_error *err);
@@ -167,7 +161,7 @@ bool uk_emu_x86_jumps(const uint8_t *p, size_t n);
 uint8_t uk_emu_x86_opcode(const uint8_t *p, size_t n, size_t *at);
 
 /* x86_64_walk.c */
-void uk_emu_x86_walk(struct ukvm_hvb *b, uint64_t gva, bool write, struct emu_walk *out);
+void uk_emu_x86_walk(struct ukvm_hvb *b, uint64_t gva, enum ukvm_access how, struct ukvm_walk *out);
 void uk_emu_x86_tables(struct ukvm_hvb *b);
 
 /* x86_64_exc.c */

@@ -155,11 +155,11 @@ const struct emu_line *uk_emu_mem_line(struct ukvm_hvb *b, uint64_t addr)
 {
     uint64_t page = addr & ~(UK_EMU_PAGE - 1);
     struct emu_line *l = &b->line[(addr / UK_EMU_PAGE) % UK_EMU_LINES];
-    struct emu_walk w;
+    struct ukvm_walk w;
 
     if (l->page == page)
         return l;
-    uk_emu_x86_walk(b, page, false, &w);
+    uk_emu_x86_walk(b, page, UKVM_ACCESS_READ, &w);
     l->page = page;
     l->host = w.mapped && w.gpa < b->mem_size ? b->mem + w.gpa : NULL;
     l->tag = l->host && !any_armed(b, page, page + UK_EMU_PAGE - 1) ? page : UK_EMU_NOWHERE;

@@ -67,9 +67,9 @@ static const uint8_t *bytes_at(struct ukvm_hvb *b, uint64_t addr, uint8_t *buf, 
 /* Code beyond guest memory: its first byte, or that of the page that it crosses into. */
 static void deny_fetch(struct ukvm_hvb *b, uint64_t addr, size_t n)
 {
-    struct emu_walk w;
+    struct ukvm_walk w;
 
-    uk_emu_x86_walk(b, addr + n, false, &w);
+    uk_emu_x86_walk(b, addr + n, UKVM_ACCESS_READ, &w);
     b->denied = (struct emu_denied){.addr = w.gpa, .len = 1, .fetch = true, .physical = true};
     stop_at(b, EMU_DENIED, addr);
 }
@@ -194,7 +194,7 @@ static int exit_at(struct ukvm_hvb *b, struct ukvm_exit *ex, enum ukvm_exit_kind
 static int exit_denied(struct ukvm_hvb *b, struct ukvm_exit *ex)
 {
     const struct emu_denied *d = &b->denied;
-    struct emu_walk w = {.mapped = true, .ok = true, .gpa = d->addr};
+    struct ukvm_walk w = {.mapped = true, .ok = true, .gpa = d->addr};
 
     if (!d->fetch) { /* the instruction has begun: nothing of it stays */
         uc_context_restore(b->uc, b->at_denial);
@@ -202,7 +202,7 @@ static int exit_denied(struct ukvm_hvb *b, struct ukvm_exit *ex)
         b->count = d->count;
     }
     if (!d->physical)
-        uk_emu_x86_walk(b, d->addr, d->write, &w);
+        uk_emu_x86_walk(b, d->addr, d->write ? UKVM_ACCESS_WRITE : UKVM_ACCESS_READ, &w);
     exit_at(b, ex, UKVM_EXIT_PROT);
     if (!w.ok) {
         uk_emu_x86_page_fault(b, ex, d->addr, w.code);

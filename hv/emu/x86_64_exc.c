@@ -96,9 +96,9 @@ static void set_tf(struct ukvm_hvb *b, bool on)
 /* PUSHF has pushed our TF. */
 static void clean_pushed(struct ukvm_hvb *b)
 {
-    struct emu_walk w;
+    struct ukvm_walk w;
 
-    uk_emu_x86_walk(b, reg(b, UC_X86_REG_RSP) + 1, false, &w);
+    uk_emu_x86_walk(b, reg(b, UC_X86_REG_RSP) + 1, UKVM_ACCESS_READ, &w);
     if (w.mapped && w.gpa < b->mem_size)
         b->mem[w.gpa] &= (uint8_t) ~(UKVM_RFLAGS_TF >> 8);
 }

@@ -1,70 +1,37 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * x86_64_walk.c: the guest's four-level page tables (SDM vol. 3, 4.5) as the emulator
- * backend reads them: without side effects, for supervisor and user accesses.
+ * x86_64_walk.c: the guest's page tables, as the emulator backend needs them: one
+ * address by arch's walk over the engine's registers, and a look at all of them.
  */
-#include <string.h>
-
-#include "arch/x86_64/state.h"
+#include "arch/x86_64/x86.h"
 #include "hv/emu/emu.h"
 
-#define PTE_P  UINT64_C(1)
-#define PTE_W  UINT64_C(2)
-#define PTE_U  UINT64_C(4)
-#define PTE_PS UINT64_C(0x80)
-#define ADDR   UINT64_C(0x000ffffffffff000)
+#define PTE_P    UINT64_C(1)
+#define PTE_PS   UINT64_C(0x80)
+#define ADDR     UINT64_C(0x000ffffffffff000)
+#define MSR_EFER 0xc0000080u
 
-struct regs {
-    uint64_t cr0, cr3, cr4, cs;
-};
-
-static struct regs read_regs(uc_engine *uc)
+/* What a walk needs of the state. */
+static void read_regs(uc_engine *uc, struct ukvm_x86_state *st)
 {
-    struct regs r = {0};
+    uc_x86_msr efer = {MSR_EFER, 0};
 
-    uc_reg_read(uc, UC_X86_REG_CR0, &r.cr0);
-    uc_reg_read(uc, UC_X86_REG_CR3, &r.cr3);
-    uc_reg_read(uc, UC_X86_REG_CR4, &r.cr4);
-    uc_reg_read(uc, UC_X86_REG_CS, &r.cs);
-    return r;
+    *st = (struct ukvm_x86_state){0};
+    uc_reg_read(uc, UC_X86_REG_CR0, &st->cr0);
+    uc_reg_read(uc, UC_X86_REG_CR3, &st->cr3);
+    uc_reg_read(uc, UC_X86_REG_CR4, &st->cr4);
+    uc_reg_read(uc, UC_X86_REG_CS, &st->seg[UKVM_CS].selector);
+    uc_reg_read(uc, UC_X86_REG_MSR, &efer);
+    st->efer = efer.value;
 }
 
-static bool entry(const struct ukvm_hvb *b, uint64_t table, unsigned index, uint64_t *e)
+void uk_emu_x86_walk(struct ukvm_hvb *b, uint64_t gva, enum ukvm_access how, struct ukvm_walk *out)
 {
-    if (table > b->mem_size - UK_EMU_PAGE)
-        return false;
-    memcpy(e, b->mem + table + 8 * index, 8);
-    return true;
-}
+    struct ukvm_mem mem = {b->mem, b->mem_size};
+    struct ukvm_x86_state st;
 
-void uk_emu_x86_walk(struct ukvm_hvb *b, uint64_t gva, bool write, struct emu_walk *out)
-{
-    struct regs r = read_regs(b->uc);
-    bool user = (r.cs & 3) == 3;
-    uint64_t e = 0, rights = PTE_W | PTE_U, table = r.cr3 & ADDR;
-    int level = 3;
-
-    memset(out, 0, sizeof(*out));
-    out->code = (write ? 2 : 0) | (user ? 4 : 0);
-    if (!(r.cr0 & UKVM_CR0_PG)) {
-        *out = (struct emu_walk){.mapped = true, .ok = true, .gpa = gva};
-        return;
-    }
-    for (;; level--) {
-        if (!entry(b, table, (gva >> (12 + 9 * level)) & 511, &e) || !(e & PTE_P))
-            return;
-        rights &= e;
-        if (level == 0 || (level < 3 && (e & PTE_PS)))
-            break;
-        table = e & ADDR;
-    }
-    out->mapped = true;
-    out->gpa = (e & ADDR & ~((UK_EMU_PAGE << (9 * level)) - 1)) |
-               (gva & ((UK_EMU_PAGE << (9 * level)) - 1));
-    out->ok = (!user || (rights & PTE_U)) &&
-              (!write || (rights & PTE_W) || (!user && !(r.cr0 & UKVM_CR0_WP)));
-    if (!out->ok)
-        out->code |= 1;
+    read_regs(b->uc, &st);
+    uk_x86_walk((struct ukvm_state *)(void *)&st, mem, gva, how, out);
 }
 
 /* Note the first mapping that is not one to one. */
@@ -81,13 +48,14 @@ static void note_mapping(struct ukvm_hvb *b, uint64_t gva, uint64_t gpa)
 /* Mark the pages that hold page tables: (table) maps (gva) and on. */
 static void mark(struct ukvm_hvb *b, uint64_t table, int level, uint64_t gva)
 {
+    struct ukvm_mem mem = {b->mem, b->mem_size};
     uint64_t e;
 
     if (table > b->mem_size - UK_EMU_PAGE || (b->pages[table / UK_EMU_PAGE] & EMU_PAGE_TABLE))
         return;
     b->pages[table / UK_EMU_PAGE] |= EMU_PAGE_TABLE;
     for (unsigned i = 0; i < 512; i++, gva += UK_EMU_PAGE << (9 * level)) {
-        if (!entry(b, table, i, &e) || !(e & PTE_P))
+        if (!uk_x86_load64(mem, table + 8 * i, &e) || !(e & PTE_P))
             continue;
         if (level == 0 || (level < 3 && (e & PTE_PS)))
             note_mapping(b, gva, e & ADDR & ~((UK_EMU_PAGE << (9 * level)) - 1));
@@ -98,13 +66,14 @@ static void mark(struct ukvm_hvb *b, uint64_t table, int level, uint64_t gva)
 
 void uk_emu_x86_tables(struct ukvm_hvb *b)
 {
-    struct regs r = read_regs(b->uc);
+    struct ukvm_x86_state st;
 
     for (size_t i = 0; i < b->mem_size / UK_EMU_PAGE; i++)
         b->pages[i] &= (uint8_t)~EMU_PAGE_TABLE;
     b->odd_mapping = false;
-    if (r.cr0 & UKVM_CR0_PG)
-        mark(b, r.cr3 & ADDR, 3, 0);
+    read_regs(b->uc, &st);
+    if (st.cr0 & UKVM_CR0_PG)
+        mark(b, st.cr3 & ADDR, 3, 0);
     b->odd_mapping = b->odd_mapping && !b->blob.translates;
     b->tables_known = true;
 }
