@@ -6,6 +6,7 @@
 #include "ukvmdbg/session.h"
 #include "ukvmdbg/error.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,8 +95,9 @@ static int exited(struct ud_session *s, const struct ukvm_stop *stop)
     if (ud_report_abort(s->vm, stop, &pc, text, sizeof(text))) {
         snprintf(line, sizeof(line), "%.80s: %s", s->o->image, text);
         ud_error_print(line);
-        snprintf(look, sizeof(look), "disassemble 0x%llx", (unsigned long long)pc);
-        next(s, look);
+        if (pc != stop->pc)
+            snprintf(look, sizeof(look), "disassemble 0x%" PRIx64, pc);
+        next(s, pc != stop->pc ? look : "x/32a $sp");
     } else if (stop->status < 0 || stop->status > 255) {
         snprintf(line, sizeof(line), "%.80s: guest's status %d: a shell sees its low 8 bits, %d",
                  s->o->image, stop->status, stop->status & 255);

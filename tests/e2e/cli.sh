@@ -90,6 +90,8 @@ like "$out" 'mov|add|push' "crash: and shows the code"
 run "$UKVMDBG" run --hv=emu "$e/abort.ukvm"
 is "$status" 255 "abort: status 255"
 like "$err" '^ukvmdbg: .*abort\.ukvm: guest aborted at ' "abort: said so"
+run sh -c "$(printf '%s\n' "$err" | sed -n "s|^ukvmdbg: next: ukvmdbg|$UKVMDBG -batch|p")"
+like "$out" ' <uk_guest_start' "abort: the command to try shows the way there"
 
 # --- faults ---------------------------------------------------------------------
 run "$UKVMDBG" run --hv=emu "$e/block.ukvm"

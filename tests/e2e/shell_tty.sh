@@ -30,8 +30,9 @@ prompt() {
 open() {
     rm -f "$T/keys" "$T/tty"
     mkfifo "$T/keys"
+    printf 'echo $$ >"%s"\nexec "%s" --hv=emu "$1"\n' "$T/pid" "$UKVMDBG" >"$T/shell"
     # A job of sh's ignores SIGINT, and what it starts would too.
-    SHELL=/bin/sh TERM=vt100 NO_COLOR=1 env --default-signal=INT,QUIT script -qefc "trap : INT; $UKVMDBG --hv=emu $1; echo STATUS=\$?" /dev/null \
+    SHELL=/bin/sh TERM=vt100 NO_COLOR=1 env --default-signal=INT,QUIT script -qefc "trap : INT; sh '$T/shell' $1; echo STATUS=\$?" /dev/null \
         <"$T/keys" >"$T/tty" 2>&1 &
     exec 9>"$T/keys"
 }
@@ -84,8 +85,7 @@ prompt
 key 'run\n'
 for _ in $(seq 50); do [ "$(grep -ac '^Hello' "$T/tty")" = 2 ] || sleep 0.1; done
 is "$(grep -ac '^Hello' "$T/tty")" 2 "and again"
-pid=$(pgrep -n -f "^$UKVMDBG --hv=emu $e/hello.ukvm" || true)
-if [ -n "$pid" ]; then kill -TERM "$pid"; fi
+kill -TERM "$(cat "$T/pid")"
 shows 'STATUS=143' "SIGTERM at the prompt ends it by the signal"
 exec 9>&-
 wait
