@@ -70,7 +70,7 @@ static bool read_system(struct delivering *d, uint64_t gva, void *buf, size_t le
     return fails(d, f.vector, f.code, f.addr, "%s at 0x%" PRIx64 " not mapped", what, f.addr);
 }
 
-/* --- the gate ------------------------------------------------------------------------ */
+/* --- the gate --------------------------------------------------------------- */
 
 static bool read_gate(struct delivering *d, struct gate *g)
 {
@@ -108,7 +108,7 @@ static bool check_gate(struct delivering *d, const struct gate *g)
     return true;
 }
 
-/* --- the handler's code segment -------------------------------------------------------- */
+/* --- the handler's code segment --------------------------------------------- */
 
 static bool read_descriptor(struct delivering *d, uint16_t selector, uint64_t *desc)
 {
@@ -165,7 +165,7 @@ static bool load_cs(struct delivering *d, const struct gate *g, struct ukvm_x86_
     return true;
 }
 
-/* --- the stack ----------------------------------------------------------------------------- */
+/* --- the stack -------------------------------------------------------------- */
 
 static bool stack_from_tss(struct delivering *d, uint64_t off, uint64_t *rsp)
 {
@@ -227,7 +227,7 @@ static bool push(struct delivering *d, uint64_t rsp, const uint64_t *frame, unsi
     return true;
 }
 
-/* --- one attempt ------------------------------------------------------------------------------ */
+/* --- one attempt ------------------------------------------------------------ */
 
 static void enter_handler(struct delivering *d, const struct gate *g, struct ukvm_x86_seg cs,
                           uint64_t rsp)
@@ -270,7 +270,7 @@ static bool attempt(struct delivering *d)
     return true;
 }
 
-/* --- the chain ----------------------------------------------------------------------------------- */
+/* --- the chain -------------------------------------------------------------- */
 
 static bool contributory(const struct event *ev)
 {

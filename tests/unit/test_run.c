@@ -52,7 +52,7 @@ static uint64_t pc_of(struct ukvm *vm)
     return pc;
 }
 
-/* --- each kind of exit ------------------------------------------------------------ */
+/* --- each kind of exit ------------------------------------------------------ */
 
 static void test_halt_ends_with_status(void **state)
 {
@@ -173,7 +173,7 @@ static void test_buffer_rules(void **state)
     }
 }
 
-/* --- a call that waits ----------------------------------------------------------------- */
+/* --- a call that waits ------------------------------------------------------ */
 
 static int again_calls;
 
@@ -294,7 +294,7 @@ static void test_checked_pointer_names_the_place(void **state)
     ukvm_destroy(vm);
 }
 
-/* --- hooks -------------------------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------------ */
 
 static char log_[256];
 
@@ -374,7 +374,7 @@ static void test_hooks_nest_and_a_catch_suspends(void **state)
     ukvm_destroy(vm);
 }
 
-/* --- interrupts ------------------------------------------------------------------------------ */
+/* --- interrupts ------------------------------------------------------------- */
 
 static void test_interrupt_before_a_run_ends_it_at_once(void **state)
 {
@@ -420,7 +420,7 @@ static void test_wait_is_interrupted_and_left_clean(void **state)
     ukvm_destroy(vm);
 }
 
-/* --- handlers of a library user ---------------------------------------------------------------- */
+/* --- handlers of a library user --------------------------------------------- */
 
 static int mine(void *self, const struct ukvm_exit *ex, struct ukvm_error *err)
 {
@@ -496,7 +496,7 @@ static void test_another_thread_is_refused(void **state)
     ukvm_destroy(vm);
 }
 
-/* --- what the backend is told ---------------------------------------------------------------------- */
+/* --- what the backend is told ----------------------------------------------- */
 
 static void test_writes_are_told_and_segments_protected(void **state)
 {
