@@ -369,6 +369,7 @@ static void test_completion(void **state)
         {"print 1+$rb", "$rbx $rbp ", 8},
         {"nosuch re", "", 7},
         {"quit re", "", 5},
+        {"x/$", "", 2},
     };
 
     (void)state;
