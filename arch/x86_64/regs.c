@@ -61,7 +61,7 @@
         name, SYSTEM, "uint16", num, SEG(s, selector), 2, 2, UKVM_SYS, 0                           \
     }
 
- /* Types that GDB lacks: i386_eflags, i386_mxcsr, x86_cr0, x86_cr4, x86_efer: flags. */
+/* Types that GDB lacks: i386_eflags, i386_mxcsr, x86_cr0, x86_cr4, x86_efer: flags. */
 const struct ukvm_reg uk_x86_regs[] = {
     GPR(0, "rax", "int64", UKVM_RAX, UKVM_REG_ARG),
     GPR(1, "rbx", "int64", UKVM_RBX, 0),
