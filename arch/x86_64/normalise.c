@@ -110,6 +110,8 @@ static void clear_descriptors(const struct ukvm_x86_state *st, struct ukvm_mem m
 
 /* --- registers ----------------------------------------------------------------------- */
 
+#define CR0_ET UINT64_C(0x10) /* always 1 on processors, whatever is written (SDM vol. 3, 2.5) */
+
 /* The hidden part of a null selector means nothing, but for the bases of FS and GS. */
 static void clear_segments(struct ukvm_x86_state *st)
 {
@@ -151,6 +153,7 @@ void uk_x86_normalise(struct ukvm_mem mem, struct ukvm_state *st)
     clear_descriptors(s, mem);
     clear_segments(s);
     clear_fpu(s);
+    s->cr0 |= CR0_ET;
     s->rflags &= ~(uint64_t)UKVM_RFLAGS_RF;
     s->intr_shadow = 0;
     s->tsc = 0;

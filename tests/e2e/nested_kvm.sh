@@ -47,7 +47,7 @@ check() {
 cat >"$T/list" <<END
 unit     CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_run
 probe    exec $UKVMDBG probe
-switch   UKVM_SWITCH_VIA=kvm O=$O CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_switch
+switch   UKVM_SWITCH_VIA=kvm UKVM_SWITCH_WITHOUT=crash O=$O CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_switch
 END
 each plan
 set -- -p mkdir -p truncate
