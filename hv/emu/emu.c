@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "hv/emu/emu.h"
 
@@ -59,10 +60,28 @@ static void destroy(struct ukvm_hv *hv)
     hv->b = NULL;
 }
 
+/* Unicorn 2.0 ends the process where it cannot have its buffer for code: try first. */
+#define CODE_BUFFER ((size_t)1 << 30)
+static int check_room(struct ukvm_error *err)
+{
+    void *p = mmap(NULL, CODE_BUFFER, PROT_READ | PROT_WRITE | PROT_EXEC,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED)
+        return uk_error_sys(err, "see ulimit -v; the system may forbid executable memory too",
+                            "emu: 1 GiB of address space for code");
+    munmap(p, CODE_BUFFER);
+    return UKVM_OK;
+}
+
 static int open_engine(struct ukvm_hvb *b, struct ukvm_error *err)
 {
-    uc_err e = uc_open(UC_ARCH_X86, UC_MODE_64, &b->uc);
+    uc_err e;
+    int rc = check_room(err);
 
+    if (rc != UKVM_OK)
+        return rc;
+    e = uc_open(UC_ARCH_X86, UC_MODE_64, &b->uc);
     if (!e) /* an empty set of addresses that end a run: else there is one always */
         e = uc_ctl_exits_enable(b->uc);
     if (!e)
@@ -119,7 +138,7 @@ static int create(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg, struct u
     return rc;
 }
 
-/* --- the time-stamp counter ----------------------------------------------------------- */
+/* --- the time-stamp counter ------------------------------------------------------- */
 
 #ifdef __x86_64__
 #include <cpuid.h>
@@ -156,7 +175,7 @@ static uint64_t tsc_hz(struct ukvm_hv *hv, struct ukvm_error *err)
     return hv->b->tsc_hz;
 }
 
-/* --- traps and counts --------------------------------------------------------------------- */
+/* --- traps and counts ------------------------------------------------------------- */
 
 static int by_address(const void *a, const void *b)
 {

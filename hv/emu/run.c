@@ -12,7 +12,7 @@
 #define INSN_MAX  15
 #define likely(x) __builtin_expect(!!(x), 1)
 
-/* --- the hook ------------------------------------------------------------------ */
+/* --- the hook --------------------------------------------------------------------- */
 
 static void stop_at(struct ukvm_hvb *b, enum emu_event event, uint64_t addr)
 {
@@ -182,7 +182,7 @@ int uk_emu_run_hooks(struct ukvm_hvb *b, struct ukvm_error *err)
     return e ? uk_emu_fail(err, e, "adding hooks") : UKVM_OK;
 }
 
-/* --- the run ----------------------------------------------------------------------- */
+/* --- the run ---------------------------------------------------------------------- */
 
 static int exit_at(struct ukvm_hvb *b, struct ukvm_exit *ex, enum ukvm_exit_kind kind)
 {

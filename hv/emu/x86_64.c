@@ -87,7 +87,7 @@ uint64_t uk_emu_x86_pc(struct ukvm_hvb *b)
     return pc;
 }
 
-/* --- general registers -------------------------------------------------------------- */
+/* --- general registers ------------------------------------------------------------ */
 
 /* The engine leaves RF set where the processor clears it, after an instruction. */
 static void get_gpr(struct ukvm_hvb *b, struct ukvm_x86_state *st)
@@ -114,7 +114,7 @@ static void set_gpr(struct ukvm_hvb *b, const struct ukvm_x86_state *st)
     b->rf_count = b->count;
 }
 
-/* --- system registers ----------------------------------------------------------------- */
+/* --- system registers ------------------------------------------------------------- */
 
 /* The engine's segment cache: flags are the descriptor's upper half. */
 struct cache {
@@ -237,7 +237,7 @@ static void set_sys(struct ukvm_hvb *b, const struct ukvm_x86_state *st)
         uk_emu_mem_flush_tlb(b);
 }
 
-/* --- floating point ------------------------------------------------------------------------ */
+/* --- floating point --------------------------------------------------------------- */
 
 static void get_fpu(struct ukvm_hvb *b, struct ukvm_x86_state *st)
 {
@@ -283,7 +283,7 @@ static void set_fpu(struct ukvm_hvb *b, const struct ukvm_x86_state *st)
     b->fdp = st->fdp;
 }
 
-/* --- the rest -------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------- */
 
 static void get_msrs(struct ukvm_hvb *b, struct ukvm_x86_state *st)
 {

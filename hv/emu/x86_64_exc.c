@@ -70,7 +70,7 @@ static bool is_trap(struct ukvm_hvb *b)
     return (op == 0xcc && b->vector == BP) || (op == 0xcd && b->vector == operand);
 }
 
-/* --- one instruction at a time ------------------------------------------------------ */
+/* --- one instruction at a time ---------------------------------------------------- */
 
 /*
  * The block that begins at pc runs into a page that is not there, and was refused
@@ -125,7 +125,7 @@ static void end_single(struct ukvm_hvb *b, bool stepped)
     set_tf(b, false);
 }
 
-/* --- exceptions -------------------------------------------------------------------------- */
+/* --- exceptions ------------------------------------------------------------------- */
 
 static void fill(struct ukvm_hvb *b, struct ukvm_exit *ex, uint32_t code, uint64_t cr2, bool trap)
 {

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-/* --- the corners ------------------------------------------------------------ */
+/* --- the corners ------------------------------------------------------------------ */
 
 /* A store into its own block: the block is left, the store done over, counted once. */
 static void test_store_into_own_block(void **state)
@@ -150,7 +150,7 @@ static void test_until_now(void **state)
     guest_close(&g);
 }
 
-/* --- random stops ----------------------------------------------------------- */
+/* --- random stops ----------------------------------------------------------------- */
 
 /*
  * A loop of much: string instructions, divisions, calls, a store into code, stack,
@@ -271,7 +271,7 @@ static void test_random_stops(void **state)
     }
 }
 
-/* --- interruptions ---------------------------------------------------------- */
+/* --- interruptions ---------------------------------------------------------------- */
 
 static struct ukvm_hv *interrupted;
 static volatile sig_atomic_t alarms;
@@ -392,7 +392,7 @@ static void test_interrupt_in_rep(void **state)
     guest_close(&g);
 }
 
-/* --- threads ---------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------- */
 
 static void *run_counting(void *arg)
 {

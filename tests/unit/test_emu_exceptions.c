@@ -152,7 +152,7 @@ static void test_rep_fault(void **state)
     guest_close(&g);
 }
 
-/* --- fetches ---------------------------------------------------------------- */
+/* --- fetches ---------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -270,7 +270,7 @@ static void test_crossing_with_tf(void **state)
     guest_close(&g);
 }
 
-/* --- the guest's own single steps ------------------------------------------- */
+/* --- the guest's own single steps ------------------------------------------------- */
 
 static void test_tf(void **state)
 {
@@ -294,7 +294,7 @@ static void test_tf(void **state)
     guest_close(&g);
 }
 
-/* --- pending exceptions ----------------------------------------------------- */
+/* --- pending exceptions ----------------------------------------------------------- */
 
 static void test_pending(void **state)
 {

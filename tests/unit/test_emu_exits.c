@@ -9,11 +9,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <cmocka.h>
 
 #define OPEN(g, code) guest_open(&(g), code, sizeof(code) - 1)
 
-/* --- instructions that the core emulates --------------------------------------------- */
+/* --- instructions that the core emulates ------------------------------------------ */
 
 static const struct {
     const char *name;
@@ -139,7 +140,7 @@ static void test_prefixes_only(void **state)
     guest_close(&g);
 }
 
-/* --- steps, breakpoints ------------------------------------------------------------------- */
+/* --- steps, breakpoints ----------------------------------------------------------- */
 
 static void test_step(void **state)
 {
@@ -242,7 +243,7 @@ static void test_arm_refuses_data(void **state)
     guest_close(&g);
 }
 
-/* --- what the engine must be told ------------------------------------------------------------ */
+/* --- what the engine must be told ------------------------------------------------- */
 
 static void test_wrote(void **state)
 {
@@ -309,6 +310,32 @@ static void test_probe(void **state)
     assert_true(r.works && r.nfacts > 0);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+/* Too little address space is an error, not the end of the process. */
+static void test_no_room(void **state)
+{
+    struct rlimit old, small;
+    struct ukvm_report r;
+
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__ /* whose own shadow needs terabytes */
+    return;
+#endif
+    assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+    small = old;
+    small.rlim_cur = (rlim_t)512 << 20;
+    assert_int_equal(setrlimit(RLIMIT_AS, &small), 0);
+    ukvm_hv_emu.probe(&r);
+    assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+    assert_false(r.works);
+    assert_non_null(strstr(r.why, "address space"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_wrote_tables),
         cmocka_unit_test(test_tsc_hz),
         cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_no_room),
     };
 
     return cmocka_run_group_tests_name("emu exits", tests, NULL, NULL);

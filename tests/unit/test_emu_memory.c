@@ -385,7 +385,7 @@ static void test_protect_arguments(void **state)
     guest_close(&g);
 }
 
-/* --- code that is not guest memory ------------------------------------------------------ */
+/* --- code that is not guest memory ------------------------------------------------ */
 
 static void test_fetch_beyond(void **state)
 {

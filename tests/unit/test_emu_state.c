@@ -32,7 +32,7 @@ static void random_state(struct ukvm_x86_state *st)
     for (int i = 0; i < 16; i++)
         st->gpr[i] = rnd();
     st->rip = canonical();
-    st->rflags = (rnd() & 0x250ed5) | UKVM_RFLAGS_FIXED | (rnd() & UKVM_RFLAGS_RF);
+    st->rflags = (rnd() & 0x257ed5) | UKVM_RFLAGS_FIXED | (rnd() & UKVM_RFLAGS_RF);
     for (int i = 0; i < UKVM_NSEGS; i++) {
         st->seg[i].base = canonical();
         st->seg[i].limit = (uint32_t)rnd();
@@ -192,7 +192,7 @@ static void test_groups(void **state)
     guest_close(&g);
 }
 
-/* --- effects ------------------------------------------------------------------------------ */
+/* --- effects ---------------------------------------------------------------------- */
 
 /* CR0.TS: a floating-point instruction is #NM (SDM vol. 3, 6.15, interrupt 7). */
 static void test_ts(void **state)
@@ -328,7 +328,7 @@ static void test_guest_loads(void **state)
     guest_close(&g);
 }
 
-/* --- moving ---------------------------------------------------------------------------------- */
+/* --- moving ----------------------------------------------------------------------- */
 
 /* Integer, x87 and SSE work in a loop; moved between engines at random counts. */
 static const char work[] = "\xb9\xe8\x03\x00\x00"     /* mov ecx,1000 */
