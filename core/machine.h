@@ -93,9 +93,10 @@ struct ukvm {
     struct ukvm_backend own_backend; /* cfg.ops as a row */
     struct uk_vcpu vcpu;
     struct uk_tsc tsc;
-    struct ukvm_exit exit; /* the last one */
-    uint64_t emulated;     /* instructions that the core completed for this backend */
-    bool on_behalf;        /* the last exit's instruction is one of them */
+    struct ukvm_exit exit;      /* the last one */
+    struct ukvm_exit exception; /* the last that the core delivered; kind EXCEPTION if any */
+    uint64_t emulated;          /* instructions that the core completed for this backend */
+    bool on_behalf;             /* the last exit's instruction is one of them */
 
     _Atomic(struct ukvm_hv *) kick; /* whom ukvm_interrupt() kicks; NULL while it changes */
     atomic_int kicking;             /* interrupters inside a kick */

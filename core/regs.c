@@ -86,7 +86,14 @@ int ukvm_run_count(struct ukvm *vm, uint64_t n, struct ukvm_stop *stop, struct u
     return uk_run(vm, &(struct ukvm_hv_run){.until_count = now + n}, stop, err);
 }
 
+/* The frame does not say which exception it was; where the core delivered it, it knows. */
 bool ukvm_trap_frame(struct ukvm *vm, ukvm_gpa_t cookie, ukvm_gva_t *pc, char *buf, size_t size)
 {
-    return cookie != 0 && vm->arch->cookie(uk_mem(vm), cookie, pc, buf, size);
+    const struct ukvm_exit *ex = &vm->exception;
+
+    if (cookie == 0 || !vm->arch->cookie(uk_mem(vm), cookie, pc, buf, size))
+        return false;
+    if (ex->kind == UKVM_EXIT_EXCEPTION && ex->next == *pc)
+        vm->arch->explain(ex->vector, ex->has_code, ex->code, ex->addr, buf, size);
+    return true;
 }

@@ -150,6 +150,7 @@ static int on_exception(struct ukvm *vm, struct ukvm_stop *stop, struct ukvm_err
     stop->addr = ex->addr;
     if (d.fatal)
         return triple_fault(vm, &d, stop);
+    vm->exception = *ex;
     if (wrote.len > 0)
         vm->hv->ops->wrote(vm->hv, wrote.gpa, wrote.len);
     return UK_GO_ON;
