@@ -135,13 +135,21 @@ static uint64_t page_of(uint64_t gpa)
     return gpa / PAGE_SIZE;
 }
 
+/* Family B protects its executable segments only (Solo5 before v0.3.0, ukvm/ukvm_elf.c). */
+static unsigned rights_of(const struct uk_image *image, size_t i)
+{
+    unsigned prot = image->seg[i].prot;
+
+    return image->abi == UKVM_ABI_B && !(prot & PF_X) ? PF_R | PF_W : prot;
+}
+
 /* Two segments with different rights on one page: nothing can honour both. */
 static int check_shared_page(const struct uk_image *image, size_t i, struct ukvm_error *err)
 {
     const struct ukvm_segment *s = image->seg;
 
     for (size_t j = 0; j < image->nseg; j++)
-        if (s[j].gpa < s[i].gpa && s[j].prot != s[i].prot &&
+        if (s[j].gpa < s[i].gpa && rights_of(image, j) != rights_of(image, i) &&
             page_of(seg_end(image, j) - 1) == page_of(s[i].gpa))
             return uk_error(err, UKVM_EIMAGE,
                             "%s: " SEG_FMT " has other rights than " SEG_FMT " on the same page "

@@ -124,6 +124,21 @@ static void test_physical_address_counts(void **state)
     uk_image_close(image);
 }
 
+/* Family B protects code only, so its data may begin on the page where read-only data end. */
+static void test_family_b_shares_pages(void **state)
+{
+    struct elfimage im;
+    struct uk_image *image;
+
+    (void)state;
+    elfimage_make(&im, UKVM_ABI_B);
+    DATA(&im)->p_paddr = ELFIMAGE_RODATA + 0x40;
+    DATA(&im)->p_align = 8;
+    image = must_open(&im, UKVM_ABI_AUTO);
+    assert_int_equal(image->seg[2].gpa, ELFIMAGE_RODATA + 0x40);
+    uk_image_close(image);
+}
+
 /* An alignment may be 0, 1 or any power of two; kernel_end follows it. */
 static void test_alignments(void **state)
 {
@@ -237,7 +252,7 @@ SPOIL(paddr_wraps, DATA(im)->p_paddr = UINT64_MAX - 0x7ff;)
 SPOIL(align_wraps, DATA(im)->p_paddr = UINT64_C(1) << 63; DATA(im)->p_align = UINT64_C(1) << 63;)
 SPOIL(overlap, DATA(im)->p_paddr = ELFIMAGE_RODATA - 0x1000;)
 SPOIL(overlap_inside, TEXT(im)->p_memsz = 0x100000;)
-SPOIL(shared_page, DATA(im)->p_paddr = ELFIMAGE_RODATA + 0x40; im->file.text[1] = 1;
+SPOIL(shared_page, DATA(im)->p_paddr = ELFIMAGE_TEXT + 0x40; im->file.text[1] = 1;
       strcpy(im->file.rodata, "solo5_app_main() returned with %d"); DATA(im)->p_align = 8;)
 SPOIL(unaligned, DATA(im)->p_paddr += 8;)
 SPOIL(no_segments, for (int i = 0; i < 3; i++) im->file.ph[i].p_type = PT_NULL;)
@@ -333,7 +348,7 @@ static const struct rule rules[] = {
      "segment 1 (0x101000..0x101040) overlaps segment 0 (0x100000..0x200000); give each its own "
      "addresses"},
     {"shared page", shared_page,
-     "segment 2 (0x101040..0x101840) has other rights than segment 1 (0x101000..0x101040) on the "
+     "segment 2 (0x100040..0x100840) has other rights than segment 0 (0x100000..0x100040) on the "
      "same page (4 KiB); align it in the linker script"},
     {"unaligned", unaligned,
      "segment 2 (0x102008..0x102808) does not begin at a page (4 KiB), so its rights can't be "
@@ -565,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_image_is_described),
         cmocka_unit_test(test_segments_are_loaded),
         cmocka_unit_test(test_physical_address_counts),
+        cmocka_unit_test(test_family_b_shares_pages),
         cmocka_unit_test(test_alignments),
         cmocka_unit_test(test_other_headers_do_not_matter),
         cmocka_unit_test(test_writable_code_is_noted),
