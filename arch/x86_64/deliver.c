@@ -24,6 +24,7 @@ struct delivering {
     uint64_t insn; /* the instruction that raised it */
     struct ukvm_x86_state st;
     struct ukvm_mem mem;
+    ukvm_gva_t pc; /* where a fault while delivering is */
     struct event {
         int vector;
         bool has_code;
@@ -284,6 +285,8 @@ static bool combine(struct delivering *d)
     bool page = d->ev.vector == UK_X86_PF && !d->ev.software;
     bool next_page = d->next.vector == UK_X86_PF;
 
+    d->st.rip = d->pc;
+    d->st.rflags |= UKVM_RFLAGS_RF;
     if (next_page)
         d->st.cr2 = d->next.addr;
     if (d->ev.vector == UK_X86_DF && !d->ev.software)
@@ -314,7 +317,8 @@ static void note(const struct delivering *d, struct ukvm_delivery *out)
 
 /*
  * Traps have run: their frame has the next instruction, and RF as it is. Faults set RF in the
- * frame, so that a breakpoint on the instruction does not hit twice (SDM vol. 3, 17.3.1.1).
+ * frame, so that a breakpoint on the instruction does not hit twice (SDM vol. 3, 17.3.1.1). An
+ * INT that cannot be delivered is itself what faults.
  */
 static void begin(struct delivering *d, const struct ukvm_exit *ex)
 {
@@ -331,6 +335,7 @@ static void begin(struct delivering *d, const struct ukvm_exit *ex)
         .addr = ex->addr,
         .software = ran && ex->vector != UK_X86_DB,
     };
+    d->pc = d->ev.software ? ex->pc : ex->next;
 }
 
 void uk_x86_deliver(struct ukvm_state *st, struct ukvm_mem mem, const struct ukvm_exit *ex,
