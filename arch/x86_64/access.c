@@ -31,6 +31,8 @@ static unsigned size_of(const struct uk_opcode *o, const struct uk_x86_insn *i)
         return uk_x86_insn_opsize(i);
     case UK_OP_SY:
         return wide ? 8 : 4;
+    case UK_OP_SIO:
+        return i->opsize && !wide ? 2 : 4;
     case UK_OP_SFP:
         return i->rep ? 4 : i->repne ? 8 : 16;
     case UK_OP_SMX:
@@ -38,9 +40,9 @@ static unsigned size_of(const struct uk_opcode *o, const struct uk_x86_insn *i)
     case UK_OP_SWX:
         return wide ? 16 : 8;
     case UK_OP_SENV:
-        return i->opsize ? 14 : 28;
+        return i->opsize && !wide ? 14 : 28;
     case UK_OP_SX87:
-        return i->opsize ? 94 : 108;
+        return i->opsize && !wide ? 94 : 108;
     case UK_OP_SFX:
         return 512;
     default:
@@ -201,8 +203,16 @@ static void collect(struct list *l, const struct uk_opcode *o)
 static bool has_modrm(const struct uk_opcode *o)
 {
     return o->use == UK_OP_RM || o->use == UK_OP_BITS || o->use == UK_OP_ADDRESS ||
-           o->use == UK_OP_REGS || o->use == UK_OP_PUSH_RM || o->use == UK_OP_POP_RM ||
-           o->use == UK_OP_CALL_RM || o->use == UK_OP_MASKED;
+           o->use == UK_OP_PUSH_RM || o->use == UK_OP_POP_RM || o->use == UK_OP_CALL_RM ||
+           o->use == UK_OP_MASKED;
+}
+
+/* The ModRM byte, with what it asks for unless its rm is a register by definition. */
+static bool take_modrm(const struct uk_opcode *o, struct uk_x86_insn *i)
+{
+    if (o->use == UK_OP_REGS)
+        return uk_x86_insn_imm(i, 1);
+    return !has_modrm(o) || uk_x86_insn_modrm(i);
 }
 
 static bool take_imm(const struct uk_opcode *o, struct uk_x86_insn *i)
@@ -233,7 +243,7 @@ size_t uk_x86_accesses(const struct ukvm_state *st, const uint8_t *insn, size_t 
     if (!uk_x86_insn_opcode(&i, insn, len))
         return 0;
     o = uk_x86_opcode(&i);
-    if (!o || (has_modrm(o) && !uk_x86_insn_modrm(&i)) || !take_imm(o, &i))
+    if (!o || !take_modrm(o, &i) || !take_imm(o, &i))
         return 0;
     *used = i.at;
     collect(&l, o);

@@ -73,9 +73,9 @@ static const struct uk_opcode opcodes[] = {
     ONE(0x6a, 0x6a, 0, UK_OP_PUSH, 0, 0, IB),
     ONE(0x6b, 0x6b, 0, RM, R, V, IB),
     ONE(0x6c, 0x6c, 0, UK_OP_DEST, W, 1, 0), /* INS */
-    ONE(0x6d, 0x6d, 0, UK_OP_DEST, W, V, 0),
+    ONE(0x6d, 0x6d, 0, UK_OP_DEST, W, UK_OP_SIO, 0),
     ONE(0x6e, 0x6e, 0, UK_OP_SOURCE, R, 1, 0), /* OUTS */
-    ONE(0x6f, 0x6f, 0, UK_OP_SOURCE, R, V, 0),
+    ONE(0x6f, 0x6f, 0, UK_OP_SOURCE, R, UK_OP_SIO, 0),
     ONE(0x70, 0x7f, 0, NONE, 0, 0, IB),     /* Jcc */
     ONE(0x80, 0x80, REGS(7), RM, R, 1, IB), /* CMP */
     ONE(0x80, 0x80, 0, RM, RW, 1, IB),
@@ -138,6 +138,7 @@ static const struct uk_opcode opcodes[] = {
     ONE(0xd7, 0xd7, 0, UK_OP_XLAT, 0, 0, 0),
     ONE(0xd8, 0xd8, 0, RM, R, 4, 0), /* x87: D8 to DF */
     ONE(0xd9, 0xd9, REGS(0), RM, R, 4, 0),
+    ONE(0xd9, 0xd9, REGS(1), UK_OP_REGS, 0, 0, 0), /* FXCH */
     ONE(0xd9, 0xd9, REGS(2, 3), RM, W, 4, 0),
     ONE(0xd9, 0xd9, REGS(4), RM, R, UK_OP_SENV, 0),
     ONE(0xd9, 0xd9, REGS(5), RM, R, 2, 0),
@@ -255,14 +256,14 @@ static const struct uk_opcode opcodes[] = {
     TWO(0xab, 0xab, 0, 0, UK_OP_BITS, RW, V, 0), /* BTS */
     TWO(0xac, 0xac, 0, 0, RM, RW, V, IB),        /* SHRD */
     TWO(0xad, 0xad, 0, 0, RM, RW, V, 0),
-    TWO(0xae, 0xae, F3, 0, UK_OP_REGS, 0, 0, 0),      /* RDFSBASE and so on */
-    TWO(0xae, 0xae, 0, REGS(0), RM, W, UK_OP_SFX, 0), /* FXSAVE */
+    TWO(0xae, 0xae, F3 | F2, 0, UK_OP_ADDRESS, 0, 0, 0), /* RDFSBASE and so on */
+    TWO(0xae, 0xae, 0, REGS(0), RM, W, UK_OP_SFX, 0),    /* FXSAVE */
     TWO(0xae, 0xae, 0, REGS(1), RM, R, UK_OP_SFX, 0),
     TWO(0xae, 0xae, 0, REGS(2), RM, R, 4, 0), /* LDMXCSR */
     TWO(0xae, 0xae, 0, REGS(3), RM, W, 4, 0),
-    TWO(0xae, 0xae, 0, REGS(5, 6), UK_OP_REGS, 0, 0, 0), /* LFENCE, MFENCE */
-    TWO(0xae, 0xae, 0, REGS(7), RM, R, 1, 0),            /* CLFLUSH faults as a read; SFENCE */
-    TWO(0xaf, 0xaf, 0, 0, RM, R, V, 0),                  /* IMUL */
+    TWO(0xae, 0xae, 0, REGS(5, 6), UK_OP_ADDRESS, 0, 0, 0), /* LFENCE, MFENCE; not XRSTOR */
+    TWO(0xae, 0xae, 0, REGS(7), RM, R, 1, 0),               /* CLFLUSH faults as a read; SFENCE */
+    TWO(0xaf, 0xaf, 0, 0, RM, R, V, 0),                     /* IMUL */
     TWO(0xb0, 0xb0, 0, 0, RM, RW, 1, 0), /* CMPXCHG: writes whatever the comparison */
     TWO(0xb1, 0xb1, 0, 0, RM, RW, V, 0),
     TWO(0xb3, 0xb3, 0, 0, UK_OP_BITS, RW, V, 0), /* BTR */

@@ -39,6 +39,7 @@ enum { UK_OP_R = 1, UK_OP_W = 2, UK_OP_RW = 3 };
 enum {
     UK_OP_SV = 200, /* 2, 4, 8: operand size */
     UK_OP_SY,       /* 4, or 8 with REX.W */
+    UK_OP_SIO,      /* 4, or 2 with an operand-size prefix: INS, OUTS */
     UK_OP_SFP,      /* 16; 4 after F3, 8 after F2: SSE arithmetic */
     UK_OP_SMX,      /* 8, 16 after a prefix: MMX forms of SSE instructions */
     UK_OP_SWX,      /* 8, 16 with REX.W: CMPXCHG8B, CMPXCHG16B */
