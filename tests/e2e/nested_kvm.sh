@@ -7,7 +7,7 @@
 . tests/lib.sh
 
 if ! tests/nested/setup >"$T/log" 2>&1; then
-    for name in unit probe examples switch; do skip "nested KVM: $name" no-nested-kvm; done
+    for name in run step probe examples switch; do skip "nested KVM: $name" no-nested-kvm; done
     done_testing
     exit
 fi
@@ -45,7 +45,8 @@ check() {
 }
 
 cat >"$T/list" <<END
-unit     CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_run
+run      CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_run
+step     CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_step
 probe    exec $UKVMDBG probe
 switch   UKVM_SWITCH_VIA=kvm UKVM_SWITCH_WITHOUT=crash O=$O CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_switch
 END
@@ -71,7 +72,8 @@ relay() {
     is "$(cat "$T/res/$1.status")" 0 "nested KVM: $1: status"
     sed "s/^/# $1: /" "$T/res/$1.err"
 }
-relay unit
+relay run
+relay step
 like "$(cat "$T/res/probe.out")" '^kvm: yes' "nested KVM: the probe finds it complete"
 like "$(cat "$T/res/probe.out")" '^kvm\.sse: yes' "nested KVM: the probe finds floating point"
 relay switch
