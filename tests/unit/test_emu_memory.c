@@ -238,6 +238,43 @@ static void test_neighbours(void **state)
     }
 }
 
+/* Memory is mapped in regions, with a seam at 4 MiB: nobody sees it. */
+static void test_seam(void **state)
+{
+    const uint64_t seam = 4 << 20;
+
+    (void)state;
+    for (uint64_t before = 1; before < 8; before++) {
+        static const char code[] =
+            "\x48\x89\x03\x48\x8b\x0b\xf4"; /* mov [rbx],rax; mov rcx,[rbx] */
+        uint64_t v = 0;
+        struct guest g;
+
+        guest_open(&g, "\xff\xe2", 2); /* jmp rdx */
+        guest_code(&g, seam - before, code, sizeof(code) - 1);
+        g.st.gpr[UKVM_RAX] = RAX;
+        g.st.gpr[UKVM_RBX] = seam + 0x1000 - before;
+        g.st.gpr[UKVM_RDX] = seam - before;
+        guest_set(&g);
+        assert_int_equal(guest_run(&g), UKVM_EXIT_INSN);
+        assert_int_equal(g.ex.pc, seam - before + 6);
+        assert_int_equal(g.st.gpr[UKVM_RCX], RAX);
+        guest_code(&g, GUEST_CODE, code, sizeof(code) - 1);
+        g.st.rip = GUEST_CODE;
+        g.st.gpr[UKVM_RBX] = seam - before;
+        guest_set(&g);
+        assert_int_equal(guest_run(&g), UKVM_EXIT_INSN);
+        memcpy(&v, g.hv.mem + seam - before, 8);
+        assert_int_equal(v, RAX);
+        protect(&g, seam - 0x2000, 0x4000, UKVM_PROT_R);
+        g.st.rip = GUEST_CODE;
+        guest_set(&g);
+        assert_int_equal(guest_run(&g), UKVM_EXIT_PROT);
+        assert_int_equal(g.ex.addr, seam - before);
+        guest_close(&g);
+    }
+}
+
 static void test_unreadable(void **state)
 {
     static const unsigned prots[] = {0, UKVM_PROT_X, UKVM_PROT_W, UKVM_PROT_R};
@@ -449,12 +486,19 @@ static void test_run_off_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_beyond),       cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_read_only),    cmocka_unit_test(test_neighbours),
-        cmocka_unit_test(test_unreadable),   cmocka_unit_test(test_tables_first),
-        cmocka_unit_test(test_alias),        cmocka_unit_test(test_alias_by_guest),
-        cmocka_unit_test(test_other_tables), cmocka_unit_test(test_protect_arguments),
-        cmocka_unit_test(test_fetch_beyond), cmocka_unit_test(test_run_off_the_end),
+        cmocka_unit_test(test_beyond),
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_seam),
+        cmocka_unit_test(test_unreadable),
+        cmocka_unit_test(test_tables_first),
+        cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_alias_by_guest),
+        cmocka_unit_test(test_other_tables),
+        cmocka_unit_test(test_protect_arguments),
+        cmocka_unit_test(test_fetch_beyond),
+        cmocka_unit_test(test_run_off_the_end),
     };
 
     return cmocka_run_group_tests_name("emu memory", tests, NULL, NULL);
