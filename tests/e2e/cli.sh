@@ -114,7 +114,7 @@ for s in INT:130 TERM:143 HUP:129; do
 done
 "$UKVMDBG" run --hv=emu "$e/sort.ukvm" >"$T/out" 2>"$T/err" &
 pid=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s "$T/out" ] || sleep 0.2; done
+for _ in $(seq 100); do [ -s "$T/out" ] || sleep 0.2; done
 kill -INT $pid # which a background job of sh ignores
 kill -USR2 $pid
 status=0
