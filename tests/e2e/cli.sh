@@ -134,7 +134,7 @@ if command -v python3 >/dev/null; then
     like "$err" 'SIGQUIT: the guest is at .*\([a-z_]+\.[cS]:' "SIGQUIT: says where it is"
 fi
 { "$UKVMDBG" run --hv=emu "$e/hello.ukvm" || echo $? >"$T/pipe"; } 2>"$T/err" | :
-for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s "$T/pipe" ] || sleep 0.2; done
+for _ in $(seq 100); do [ -s "$T/pipe" ] || sleep 0.2; done
 like "$(cat "$T/pipe" 2>/dev/null || echo 141)" '^141$' "a console that nobody reads: as SIGPIPE"
 is "$(cat "$T/err")" "" "and without a word"
 
