@@ -112,7 +112,7 @@ static void begin(struct ukvm *vm, const struct uk_handler *h, ukvm_gpa_t arg_gp
         c->seq = vm->events + 1;
         c->pc = vm->exit.pc;
         c->arg_gpa = arg_gpa;
-        c->host_ns = uk_now_ns();
+        c->host_ns = vm->nhooks > 0 ? uk_now_ns() : 0; /* only hooks look at it */
     }
     vm->pending.active = false;
     c->nout = 0;
@@ -194,8 +194,13 @@ static int enter(struct ukvm *vm, struct ukvm_stop *stop, struct ukvm_error *err
 static int respond(struct ukvm *vm, const struct uk_handler *h, struct ukvm_stop *stop,
                    struct ukvm_error *err)
 {
-    struct ukvm_error local = {0};
-    int rc = h->fn(h->self, &vm->call, &local);
+    struct ukvm_error local;
+    int rc;
+
+    local.code = UKVM_OK;
+    local.sys_errno = 0;
+    local.msg[0] = '\0';
+    rc = h->fn(h->self, &vm->call, &local);
 
     if (rc == UKVM_OK && vm->refused.code == UKVM_OK)
         return UK_GO_ON;

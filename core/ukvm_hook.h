@@ -110,7 +110,7 @@ struct ukvm_call {
     void *arg;          /* the argument struct, in guest memory, or ours for a pseudo row */
     uint8_t in[UKVM_CALL_ARG_MAX]; /* a copy of it at entry */
     void *buf;                     /* the first BUF field's bytes, checked; NULL if there is none */
-    uint64_t host_ns;              /* CLOCK_MONOTONIC at entry */
+    uint64_t host_ns;              /* CLOCK_MONOTONIC at entry; 0 if nobody hooks */
     struct ukvm_range out[UKVM_CALL_OUT_MAX]; /* what the responder wrote */
     size_t nout;
     uint64_t keep[2]; /* the handler's own across UKVM_AGAIN; 0 at first entry */
