@@ -61,7 +61,8 @@ static void drain(struct ukvm *vm)
 
 bool uk_interrupt_take(struct ukvm *vm)
 {
-    if (!atomic_exchange(&vm->interrupted, 0))
+    if (!atomic_load_explicit(&vm->interrupted, memory_order_relaxed) ||
+        !atomic_exchange(&vm->interrupted, 0))
         return false;
     drain(vm);
     return true;

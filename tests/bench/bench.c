@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bench: the figures that the project promises: bench FOLDER JSON. A line a figure:
+ * bench: the figures that the project promises: bench FOLDER JSON [FIGURE...]. A line a figure:
  * name, value, goal, ok or short; and the same as JSON. A ratio is the median of
  * pairs taken in turn in one run, so that a busy machine troubles both sides alike.
  */
@@ -138,14 +138,22 @@ static bool measure(size_t i, FILE *json, bool first)
     return ok;
 }
 
+static bool wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 3; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    return argc <= 3;
+}
+
 int main(int argc, char **argv)
 {
     bool ok = true;
     long empty;
     FILE *json;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: bench FOLDER JSON\n");
+    if (argc < 3) {
+        fprintf(stderr, "usage: bench FOLDER JSON [FIGURE...]\n");
         return 2;
     }
     folder = argv[1];
@@ -157,7 +165,8 @@ int main(int argc, char **argv)
     fputs("[", json);
     empty = ftell(json);
     for (size_t i = 0; i < NFIGURES; i++)
-        ok &= measure(i, json, ftell(json) == empty);
+        if (wanted(figures[i].name, argc, argv))
+            ok &= measure(i, json, ftell(json) == empty);
     fputs("\n]\n", json);
     return fclose(json) == 0 && ok ? 0 : 1;
 }
