@@ -50,8 +50,18 @@ step     CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_step
 probe    exec $UKVMDBG probe
 switch   UKVM_SWITCH_VIA=kvm UKVM_SWITCH_WITHOUT=crash O=$O CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_switch
 END
+# A TAP there, and 1,000 echo requests over it; the generated monitor with all its options.
+cat >>"$T/list" <<END
+tap      ip tuntap add tap7 mode tap && ip addr add 10.7.0.1/24 dev tap7 && ip link set tap7 up
+echo     $UKVMDBG run --hv=kvm --net=tap7 --pcap=/tmp/e.pcapng $O/examples/ping.ukvm 10.7.0.2 1000 >/tmp/e.out & sleep 3; ping -q -c 1000 -i 0.005 -W 5 10.7.0.2; wait; cat /tmp/e.out
+pcap     cat /tmp/e.pcapng
+bin      truncate -s 1M /tmp/d.img; $O/all-modules/ukvm-bin --mem=64 --disk=/tmp/d.img --net=tap7 --net-mac=02:00:00:00:00:07 -- $O/examples/block.ukvm size=512K req=64K seed=3
+binstat  $O/all-modules/ukvm-bin --disk=/tmp/d.img --net=tap7 $O/examples/hello.ukvm one exit=7
+binmod   $O/all-modules/ukvm-bin --disk=/tmp/d.img $O/examples/hello.ukvm
+binsig   timeout -s TERM 2 $O/all-modules/ukvm-bin --disk=/tmp/d.img --net=tap7 $O/examples/hang.ukvm; echo "status \$?"
+END
 each plan
-set -- -p mkdir -p truncate
+set -- -p mkdir -p truncate -p ip -p ping
 for f in "$O"/*.so "$O"/examples/*.ukvm "$O"/examples/b/*.ukvm; do set -- "$@" -f "$f"; done
 if ! tests/nested/batch -t 300 "$@" "$T/list" "$T/res" >"$T/log" 2>&1; then
     not_ok "the nested machine" "$(cat "$T/log")"
@@ -77,5 +87,14 @@ relay step
 like "$(cat "$T/res/probe.out")" '^kvm: yes' "nested KVM: the probe finds it complete"
 like "$(cat "$T/res/probe.out")" '^kvm\.sse: yes' "nested KVM: the probe finds floating point"
 relay switch
+echoes=$(cat "$T/res/echo.out")
+like "$echoes" '1000 packets transmitted, 1000 received, 0% packet loss' "nested KVM: 1,000 echo requests over a TAP"
+is "$(tshark -r "$T/res/pcap.out" -Y icmp 2>/dev/null | wc -l)" 2000 "nested KVM: each request and reply is captured"
+is "$(cat "$T/res/bin.status")" 0 "nested KVM: ukvm-bin takes every option of its modules"
+like "$(cat "$T/res/bin.out")" 'verified 524288 bytes' "nested KVM: ukvm-bin's disk"
+is "$(cat "$T/res/binstat.status")" 7 "nested KVM: ukvm-bin gives the guest's status"
+is "$(cat "$T/res/binmod.status")" 1 "nested KVM: ukvm-bin without --net: status 1"
+like "$(cat "$T/res/binmod.err")" "Module .net' setup failed" "nested KVM: ukvm-bin without --net: which module"
+like "$(cat "$T/res/binsig.err")" 'Exiting on signal 15' "nested KVM: ukvm-bin ends on SIGTERM"
 each check
 done_testing
