@@ -17,8 +17,10 @@ struct ud_dbg {
     int (*shell)(struct ud_session *s);
     /* "crash.c:12" of (pc), by the lines in file (path). False if there is none. */
     bool (*line)(const char *path, ukvm_gva_t pc, char *buf, size_t size);
+    /* The instruction at (pc), as text. False if there is none. */
+    bool (*insn)(struct ukvm *vm, ukvm_gva_t pc, char *buf, size_t size);
 };
-#define UD_DBG_VERSION 1
+#define UD_DBG_VERSION 2
 #define UD_DBG_SYMBOL  "ukvmdbg_dbg"
 
 /* Is there such a plugin, beside the program or in libexec? */

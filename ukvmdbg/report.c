@@ -108,10 +108,12 @@ static int exited(struct ud_session *s, const struct ukvm_stop *stop)
 
 static int faulted(struct ud_session *s, const struct ukvm_stop *stop)
 {
-    char place[UD_PLACE_MAX], line[UKVM_ERRMSG_MAX + UD_PLACE_MAX + 100];
+    const struct ud_dbg *dbg = ud_plugin_dbg(&(struct ukvm_error){0});
+    char place[UD_PLACE_MAX], insn[100], line[UKVM_ERRMSG_MAX + UD_PLACE_MAX + 200];
+    bool known = dbg && dbg->insn(s->vm, stop->pc, insn, sizeof(insn));
 
-    snprintf(line, sizeof(line), "%.80s: %s; at %s", s->o->image, stop->msg,
-             ud_place(s->vm, stop->pc, place, sizeof(place)));
+    snprintf(line, sizeof(line), "%.80s: %s; at %s%s%s", s->o->image, stop->msg,
+             ud_place(s->vm, stop->pc, place, sizeof(place)), known ? ": " : "", known ? insn : "");
     ud_error_print(line);
     next(s, "registers");
     return UD_STATUS_FAULT;

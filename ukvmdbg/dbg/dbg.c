@@ -26,5 +26,14 @@ static bool line_of(const char *path, ukvm_gva_t pc, char *buf, size_t size)
     return found;
 }
 
+static bool insn_at(struct ukvm *vm, ukvm_gva_t pc, char *buf, size_t size)
+{
+    uint8_t bytes[16];
+    size_t n = 0;
+
+    ukvm_peek(vm, UKVM_VIRT, pc, bytes, sizeof(bytes), &n, NULL);
+    return n > 0 && ukvm_disasm(ukvm_arch_name(vm), bytes, n, pc, buf, size) > 0;
+}
+
 extern const struct ud_dbg ukvmdbg_dbg;
-UD_SHARED const struct ud_dbg ukvmdbg_dbg = {UD_DBG_VERSION, ud_shell_run, line_of};
+UD_SHARED const struct ud_dbg ukvmdbg_dbg = {UD_DBG_VERSION, ud_shell_run, line_of, insn_at};
