@@ -170,8 +170,10 @@ static int attach(const struct args *a, struct ukvm *vm, const char *name, const
     if (arg)
         complain(a, &err);
     fprintf(stderr, "%s: Module `%s' setup failed\n", a->prog, name);
-    fprintf(stderr, "%s: Please check you have specified the module's options: %s\n", a->prog,
-            module(name)->usage);
+    fprintf(stderr, "%s: Please check you have correctly specified:\n", a->prog);
+    for (size_t i = 0; i < NOPTIONS; i++)
+        if (options[i].module && strcmp(options[i].module, name) == 0)
+            fprintf(stderr, "    %s\n", options[i].usage);
     return EXIT_FAILURE;
 }
 
