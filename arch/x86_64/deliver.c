@@ -24,7 +24,6 @@ struct delivering {
     uint64_t insn; /* the instruction that raised it */
     struct ukvm_x86_state st;
     struct ukvm_mem mem;
-    ukvm_gva_t pc; /* where a fault while delivering is */
     struct event {
         int vector;
         bool has_code;
@@ -285,18 +284,15 @@ static bool combine(struct delivering *d)
     bool page = d->ev.vector == UK_X86_PF && !d->ev.software;
     bool next_page = d->next.vector == UK_X86_PF;
 
-    d->st.rip = d->pc;
-    d->st.rflags |= UKVM_RFLAGS_RF;
     if (next_page)
         d->st.cr2 = d->next.addr;
     if (d->ev.vector == UK_X86_DF && !d->ev.software)
         return false;
     if (page || (contributory(&d->ev) && !next_page))
         d->next = (struct event){.vector = UK_X86_DF, .has_code = true};
-    if (d->ev.software) { /* the INT has not happened: it faults (SDM vol. 3, 6.5) */
+    if (d->ev.software) /* the INT has not happened: it faults (SDM vol. 3, 6.5) */
         d->st.rip = d->insn;
-        d->st.rflags |= UKVM_RFLAGS_RF;
-    }
+    d->st.rflags |= UKVM_RFLAGS_RF;
     d->ev = d->next;
     return true;
 }
@@ -335,7 +331,6 @@ static void begin(struct delivering *d, const struct ukvm_exit *ex)
         .addr = ex->addr,
         .software = ran && ex->vector != UK_X86_DB,
     };
-    d->pc = d->ev.software ? ex->pc : ex->next;
 }
 
 void uk_x86_deliver(struct ukvm_state *st, struct ukvm_mem mem, const struct ukvm_exit *ex,
