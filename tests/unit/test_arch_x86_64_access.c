@@ -305,6 +305,8 @@ static const struct row {
      4,
      1,
      {{REG(0) + 2 * REG(12), 4, true, false}}},
+    {"rex.w 66 mov ax, [rbx]", "\x48\x66\x8b\x03", 4, 1, {{REG(3), 2, true, false}}},
+    {"rex.wb mov rax, [r11]", "\x66\x49\x8b\x03", 4, 1, {{REG(11), 8, true, false}}},
     {"mov eax, fs:[rbx]", "\x64\x8b\x03", 3, 1, {{FS_BASE + REG(3), 4, true, false}}},
     {"mov eax, ds:[rbx]", "\x3e\x8b\x03", 3, 1, {{REG(3), 4, true, false}}},
     {"mov eax, [ebx - 0x5000]",

@@ -94,12 +94,22 @@ static void test_numbers_that_gdb_fixes(void **state)
         {"xmm0", 0x28, 16},   {"xmm15", 0x37, 16}, {"mxcsr", 0x38, 4}, {"fs_base", 0x39, 8},
         {"gs_base", 0x3a, 8}, {"cr0", 0x3b, 8},
     };
+    static const struct {
+        const char *name;
+        unsigned from, to, num;
+    } rows[] = {{"r", 8, 15, 8}, {"st", 0, 7, 0x18}, {"xmm", 0, 15, 0x28}};
+    char name[8];
 
     (void)state;
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
         assert_string_equal(arch->regs[fixed[i].num].name, fixed[i].name);
         assert_int_equal(arch->regs[fixed[i].num].gdb_size, fixed[i].size);
     }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (unsigned k = rows[i].from; k <= rows[i].to; k++) {
+            snprintf(name, sizeof(name), "%s%u", rows[i].name, k);
+            assert_string_equal(arch->regs[rows[i].num + k - rows[i].from].name, name);
+        }
 }
 
 static const struct ukvm_reg *flagged(unsigned flag)

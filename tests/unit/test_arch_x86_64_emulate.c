@@ -57,7 +57,7 @@ static enum ukvm_answer emulate(const void *code, size_t len)
     return uk_x86_emulate((struct ukvm_state *)(void *)&st, mem, &ex);
 }
 
-/* --- ports --------------------------------------------------------------------------------- */
+/* --- ports ---------------------------------------------------------------- */
 
 static const struct port {
     const char *text, *code;
@@ -130,7 +130,7 @@ static void test_hypercall_or_not(void **state)
     assert_int_equal(ex.data, 0x1234);
 }
 
-/* --- HLT, the clock --------------------------------------------------------------------------- */
+/* --- HLT, the clock ---------------------------------------------------------------- */
 
 static void test_hlt(void **state)
 {
@@ -185,7 +185,7 @@ static void test_rdtsc(void **state)
     }
 }
 
-/* --- POPCNT -------------------------------------------------------------------------------------- */
+/* --- POPCNT ---------------------------------------------------------------- */
 
 static void test_popcnt(void **state)
 {
@@ -252,7 +252,7 @@ static void test_popcnt_faults(void **state)
     assert_memory_equal(&st, &before, sizeof(st));
 }
 
-/* --- what it is not ----------------------------------------------------------------------------- */
+/* --- what it is not ---------------------------------------------------------------- */
 
 static void test_unsupported(void **state)
 {
