@@ -4,12 +4,12 @@
  * arguments only, so that it is tested without a KVM.
  */
 #include "hv/kvm/kvm.h"
+#include "arch/x86_64/x86.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define HYPERCALL_BASE 0x500u  /* ukvm_guest.h of Solo5 v0.3: port 0x500 + number */
-#define DR6_BS         0x4000u /* single step (Intel SDM vol. 3, 17.2.3) */
+#define DR6_BS 0x4000u /* single step (Intel SDM vol. 3, 17.2.3) */
 
 struct source {
     const struct kvm_run *run;
@@ -56,23 +56,17 @@ static void on_io(const struct source *s, struct ukvm_exit *ex)
 {
     const struct kvm_run *run = s->run;
     bool write = run->io.direction == KVM_EXIT_IO_OUT;
+    uint32_t value = 0;
 
     if (write && s->rule == UK_KVM_RIP_PAST)
         ex->pc -= port_len(s, ex->pc, true);
     else
         ex->next += port_len(s, ex->pc, false);
+    if (write && run->io.size <= sizeof(value))
+        memcpy(&value, (const uint8_t *)run + run->io.data_offset, run->io.size);
     ex->kind = UKVM_EXIT_IO;
-    ex->addr = run->io.port;
-    ex->len = run->io.size;
-    ex->write = write;
-    if (write && run->io.size <= sizeof(ex->data))
-        memcpy(&ex->data, (const uint8_t *)run + run->io.data_offset, run->io.size);
-    if (!write || run->io.size != 4 || run->io.count != 1 || run->io.port < HYPERCALL_BASE ||
-        run->io.port - HYPERCALL_BASE >= UKVM_NR_MAX)
-        return;
-    ex->kind = UKVM_EXIT_HYPERCALL;
-    ex->nr = run->io.port - HYPERCALL_BASE;
-    ex->gpa = ex->data;
+    if (uk_x86_hypercall(run->io.port, run->io.size, !write, value, ex) && run->io.count == 1)
+        ex->kind = UKVM_EXIT_HYPERCALL; /* a string instruction makes none */
 }
 
 /* RIP is past a store and at a load (Linux, x86_emulate_instruction()). */
