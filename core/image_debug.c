@@ -131,6 +131,18 @@ static int use(struct uk_image *image, const struct source *s, struct ukvm_error
                : uk_error(err, UKVM_ENOMEM, "%s: no memory", uk_image_name(s->path));
 }
 
+/* (err), of the named file that cannot be opened, with the option before it. */
+static int of_option(int rc, struct ukvm_error *err)
+{
+    char msg[sizeof(err->msg)];
+
+    if (err) {
+        snprintf(msg, sizeof(msg), "--symbols=%.*s", (int)sizeof(msg) - 11, err->msg);
+        strcpy(err->msg, msg);
+    }
+    return rc == UKVM_EIMAGE || rc == UKVM_ENOENT ? UKVM_EFILE : rc;
+}
+
 /* The file that the user named: it must fit. */
 static int use_named(struct uk_image *image, const char *path, struct ukvm_error *err)
 {
@@ -140,7 +152,7 @@ static int use_named(struct uk_image *image, const char *path, struct ukvm_error
     int rc = uk_image_open_fd(path, &s.fd, &size, err);
 
     if (rc)
-        rc = rc == UKVM_EIMAGE || rc == UKVM_ENOENT ? UKVM_EFILE : rc;
+        rc = of_option(rc, err);
     else if (!read_source(&s, image))
         rc = uk_error(err, UKVM_EFILE,
                       "--symbols=%s: not an ELF file for x86_64; give the image before it was "

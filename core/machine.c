@@ -207,13 +207,14 @@ static int create_memory(struct ukvm *vm, struct ukvm_error *err)
     size_t size = asked / UKVM_MEM_UNIT * UKVM_MEM_UNIT;
 
     if (size == 0)
-        return uk_error(err, UKVM_EINVAL, "--mem: %zu bytes: less than 2 MiB; --mem=2", asked);
+        return uk_error(err, UKVM_EINVAL, "--mem: %g MiB: less than 2 MiB; --mem=2",
+                        (double)asked / (1 << 20));
     if (size > UKVM_MEM_MAX)
         return uk_error(err, UKVM_EINVAL, "--mem: %zu MiB: more than 1 GiB; --mem=1024",
                         size >> 20);
     if (size != asked)
-        uk_machine_note(vm, "--mem: %zu bytes: not a multiple of 2 MiB: adjusted to %zu MiB", asked,
-                        size >> 20);
+        uk_machine_note(vm, "--mem: %g MiB: not a multiple of 2 MiB: adjusted to %zu MiB",
+                        (double)asked / (1 << 20), size >> 20);
     return uk_mem_create(vm, size, err);
 }
 

@@ -110,6 +110,9 @@ int ud_value_timeout(struct ud_options *o, const char *value, struct ukvm_error 
     char *end;
     double secs = strtod(value, &end);
 
+    if (end != value && !*end && secs <= 0)
+        return ud_error(err, UKVM_EINVAL, "--timeout=%s: must be more than 0; --timeout=2.5",
+                        value);
     if (end == value || *end || !(secs > 0) || secs > 1e9)
         return ud_error(err, UKVM_EINVAL, "--timeout=%s: not a number of seconds; --timeout=2.5",
                         value);

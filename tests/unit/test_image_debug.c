@@ -202,8 +202,8 @@ static void test_named_files_that_are_none(void **state)
     (void)state;
     elfimage_make(&im, UKVM_ABI_C);
     elfimage_write(&im, IMAGE);
-    expect_refusal("none.debug", "none.debug: no such file; check the path");
-    expect_refusal(".", ".: is a directory; give a file in it");
+    expect_refusal("none.debug", "--symbols=none.debug: no such file; check the path");
+    expect_refusal(".", "--symbols=.: is a directory; give a file in it");
     snprintf(msg, sizeof(msg), "--symbols=" DEBUG "%s", none);
     make_debug(&im);
     im.file.eh.e_machine = EM_AARCH64;
