@@ -73,15 +73,26 @@ static bool listed(const char *list, const char *word, size_t len)
     return false;
 }
 
+/* What debuggers have and this version has not. */
+static const char planned[] =
+    "advance backtrace break bt call catch clear commands condition delete disable display down "
+    "enable finish frame hbreak ignore jump kill list next nexti reverse-continue reverse-step "
+    "rwatch set step tbreak tty undisplay until up watch where";
+
 static int unknown(const struct ud_cmd *table, const char *word, struct ukvm_error *err)
 {
     struct ud_near near;
     char names[100];
 
+    if (table == ud_cmds && listed(planned, word, strlen(word)))
+        return ud_error(err, UKVM_ENOTSUP,
+                        "%s: not yet: this version steps and looks only; help lists its commands",
+                        word);
     ud_near_begin(&near, word);
     for (const struct ud_cmd *c = table; c->name; c++)
         ud_near_try(&near, c->name);
-    ud_near_format(&near, "", table == ud_topics ? "help info" : "help", names, sizeof(names));
+    ud_near_format(&near, "", table == ud_topics ? "help info" : "help lists them", names,
+                   sizeof(names));
     return ud_error(err, UKVM_ENOENT, "%s: no such %s; %s", word,
                     table == ud_topics ? "topic of info" : "command", names);
 }
@@ -204,9 +215,10 @@ static void list(struct ud_shell *sh, const struct ud_cmd *table, const char *pr
 
 static void explain(struct ud_shell *sh, const struct ud_cmd *c)
 {
+    bool glued = strncmp(c->args, "[/", 2) == 0;
+
     ud_out_style(sh->out, UD_HEAD, "%s", c->name);
-    ud_out_printf(sh->out, "%s%s: %s\n", strncmp(c->args, "[/", 2) == 0 ? "" : " ", c->args,
-                  c->help);
+    ud_out_printf(sh->out, "%s%s: %s\n", glued || !c->args[0] ? "" : " ", c->args, c->help);
     if (c->aliases[0])
         ud_out_printf(sh->out, "also: %s\n", c->aliases);
     if (c->more)

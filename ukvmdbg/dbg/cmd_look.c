@@ -124,12 +124,13 @@ static int parse_format(struct ud_examine *x, const char **args, struct ukvm_err
             x->format = *p;
             formatted = true;
         } else {
-            return ud_error(err, UKVM_EINVAL, "x: \"%.20s\": no such format; x/8xb, help x", *args);
+            return ud_error(err, UKVM_EINVAL, "x: \"%.*s\": no such format; x/8xb, help x",
+                            (int)strcspn(*args, " \t"), *args);
         }
     }
     if (x->count == 0 || x->count > MOST)
-        return ud_error(err, UKVM_EINVAL, "x: \"%.20s\": too many or none; 1 to %d units", *args,
-                        MOST);
+        return ud_error(err, UKVM_EINVAL, "x: \"%.*s\": too many or none; 1 to %d units",
+                        (int)strcspn(*args, " \t"), *args, MOST);
     if (!sized && x->format == 'a')
         x->size = 8;
     if (!sized && x->format == 'c')
