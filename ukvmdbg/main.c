@@ -6,7 +6,11 @@
 #include "ukvmdbg/error.h"
 #include "ukvmdbg/session.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* Commands that have a machine: under the watcher, which comes before any backend. */
 static int with_session(const struct ud_options *o, int *raised)
@@ -57,6 +61,28 @@ static int run(const struct ud_options *o, int argc, int *raised)
     return status;
 }
 
+/*
+ * A standard descriptor that we were started without would be the first file that we
+ * open, and the guest's console would go into it: such a one fails instead.
+ */
+static void keep_standard_descriptors(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            _exit(UD_STATUS_OURS);
+}
+
+/* Whether all that was printed has arrived; a reader that has gone is told apart before. */
+static int flushed(int status)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "ukvmdbg: standard output: %s; make room, or send it elsewhere\n",
+            errno ? strerror(errno) : "not all could be written");
+    return UD_STATUS_OURS;
+}
+
 /* End by (sig), as if it had not been taken; returns if it is ignored. */
 static void end_by(int sig)
 {
@@ -75,6 +101,7 @@ int main(int argc, char **argv)
     struct ukvm_error err;
     int status, raised = 0;
 
+    keep_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a write that fails says so */
     signal(SIGXFSZ, SIG_IGN);
     if (ud_options_parse(&o, argc, argv, &err) != UKVM_OK) {
@@ -82,8 +109,9 @@ int main(int argc, char **argv)
         return UD_STATUS_OURS;
     }
     status = run(&o, argc, &raised);
-    fflush(stdout);
-    if (raised)
+    if (raised) {
+        fflush(stdout);
         end_by(raised);
-    return status;
+    }
+    return flushed(status);
 }
