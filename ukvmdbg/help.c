@@ -63,7 +63,14 @@ void ud_help_command(struct ud_out *out, enum ud_command c)
         for (const struct ud_option *opt = ud_options; opt->name; opt++)
             if ((opt->commands & (1U << c)) && (opt->apply != NULL) == ready)
                 option(out, opt);
-    if (row->images)
+    if (c == UD_PROBE)
+        ud_out_printf(out,
+                      "\nStatus: 0; 1 no backend works, 126 IMAGE is not loadable, 127 no such "
+                      "image.\n");
+    if (c == UD_SHELL)
+        ud_out_printf(out, "\nStatus: 0; with --batch 1 if a command failed; 125 our error or "
+                           "usage,\n126 not loadable, 127 no such image.\n");
+    else if (row->images)
         ud_out_printf(out, "\nStatus: the guest's; 124 timeout, 125 our error or usage, 126 not "
                            "loadable,\n127 no such image, 139 the guest broke the rules.\n");
 }

@@ -41,10 +41,11 @@ const struct ud_command_row ud_commands[UD_NCOMMANDS] = {
 
 const struct ud_option ud_options[] = {
     {"hv", GUESTS, UD_ARG_NEEDED, "NAME", "backend: auto (default), kvm, emu", ud_value_hv, false},
-    {"mem", GUESTS, UD_ARG_NEEDED, "MIB", "guest memory (default 512)", ud_value_mem, false},
+    {"mem", GUESTS, UD_ARG_NEEDED, "MIB", "guest memory, 2 to 1024 (default 512)", ud_value_mem,
+     false},
     {"disk", GUESTS, UD_ARG_NEEDED, "FILE[,ro]", "the guest's disk", ud_value_disk, false},
-    {"net", GUESTS, UD_ARG_NEEDED, "TAP|@FD|user[,hostfwd=tcp:HOST:GUEST]", "its network",
-     ud_value_net, false},
+    {"net", GUESTS, UD_ARG_NEEDED, "TAP|@FD|user[,hostfwd=tcp:HOST:GUEST][,loopback]",
+     "its network; user needs no privileges; udp: too", ud_value_net, false},
     {"net-mac", GUESTS, UD_ARG_NEEDED, "MAC", "its network address (default: random)",
      ud_value_net_mac, false},
     {"pcap", GUESTS, UD_ARG_NEEDED, "FILE", "write what crosses the network, as pcapng",

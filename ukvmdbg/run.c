@@ -31,7 +31,8 @@ static void perhaps_command(const struct ud_options *o, struct ukvm_error *err)
         ud_near_try(&near, ud_commands[c].name);
     }
     ud_near_format(&near, "", "ukvmdbg --help", names, sizeof(names));
-    ud_error(err, UKVM_ENOENT, "%.100s: no such image, and no such command; %s", o->image, names);
+    ud_error(err, UKVM_ENOENT, "%.100s: no such image, and no such command; %s%s", o->image, names,
+             near.n ? "; ukvmdbg --help lists all" : "");
 }
 
 /* 0, or the exit status with the refusal printed. */

@@ -34,6 +34,19 @@ for part in Unicorn libslirp libedit ukvm; do
     like "$out" "$part" "--version says whether $part is there"
 done
 
+# --- output that cannot be written ---------------------------------------------
+for c in --help probe "run --help"; do
+    # shellcheck disable=SC2086
+    run sh -c 'exec "$@" >/dev/full' sh "$UKVMDBG" $c
+    is "$status" 125 "$c to a full device: status 125"
+    like "$err" '^ukvmdbg: standard output: .+; ' "$c to a full device: said so"
+done
+run sh -c 'exec "$@" >&-' sh timeout 60 "$UKVMDBG" run --hv=emu "$e/hello.ukvm"
+is "$status" 125 "no standard output: status 125"
+like "$err" '^ukvmdbg: console: standard output: Bad file descriptor' "no standard output: said so"
+run sh -c 'exec "$@" <&-' sh timeout 60 "$UKVMDBG" run --hv=emu "$e/hello.ukvm"
+is "$status" 0 "no standard input: status 0"
+
 # --- not yet ------------------------------------------------------------------
 for c in gdb trace stat record replay diff info core sites gdb-files; do
     refused 125 'not yet: .*; ' "$c" $c "$e/hello.ukvm"
@@ -49,6 +62,10 @@ refused 125 'not an option of run; ' "another command's option" run --json "$e/h
 refused 125 'missing; ' "no value" run --mem
 refused 125 'not a number of MiB; ' "--mem=x" run --mem=x "$e/hello.ukvm"
 refused 125 'not a number of seconds; ' "--timeout=x" run --timeout=x "$e/hello.ukvm"
+refused 125 'must be more than 0; ' "--timeout=0" run --timeout=0 "$e/hello.ukvm"
+refused 125 '1 MiB: less than 2 MiB; --mem=2' "--mem=1" run --hv=emu --mem=1 "$e/hello.ukvm"
+refused 125 'no such file; check' "--symbols missing" run --hv=emu --symbols="$T/none" "$e/hello.ukvm"
+refused 125 'is a directory; give' "--symbols of a directory" run --hv=emu --symbols="$T" "$e/hello.ukvm"
 refused 125 'more than 1 GiB; --mem=1024' "--mem=2000" run --hv=emu --mem=2000 "$e/hello.ukvm"
 refused 125 'no such backend; ' "--hv=nosuch" run --hv=nosuch "$e/hello.ukvm"
 refused 125 'there is no network; --net=user' "--pcap alone" run --hv=emu --pcap="$T/p" "$e/hello.ukvm"
@@ -63,7 +80,7 @@ refused 125 'max=8191' "long arguments" run --hv=emu "$e/hello.ukvm" "$long"
 
 # --- images -------------------------------------------------------------------
 refused 127 'no such image; ' "no such image" run "$T/none.ukvm"
-refused 127 'no such command; nearest: probe' "a mistyped command" prob
+refused 127 'no such command; nearest: probe; ukvmdbg --help' "a mistyped command" prob
 (cd "$T" && mkdir dir && echo hello >text && : >empty && printf '\177ELF' >cut)
 refused 126 'not a file; ' "a directory" run "$T/dir"
 refused 126 'not an ELF file' "a text" run "$T/text"

@@ -66,6 +66,10 @@ refusals() {
 refusals <<'EOF'
 strat|^strat: no such command; nearest: start
 s|^s: ambiguous; start, stepi, symbols
+zzz|^zzz: no such command; help lists them
+break main|^break: not yet: 
+bt|^bt: not yet: 
+x/1q _start|^x: "/1q": no such format; 
 start now|^start: "now": takes no arguments; help start
 p _stat|^_stat: no such symbol; nearest: _start
 p $rpi|^\$rpi: no such register; nearest: .*\$rip
