@@ -148,18 +148,18 @@ static void link_close(void *self)
 static int check_interface(const char *name, struct ukvm_error *err)
 {
     struct ifreq ifr = {0};
-    int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int rc;
+    int s, rc;
 
+    if (strlen(name) >= sizeof(ifr.ifr_name))
+        return uk_error(err, UKVM_ENOENT,
+                        "--net=%.60s: no such interface: a name has at most %zu characters; "
+                        "--net=tap100, or --net=user",
+                        name, sizeof(ifr.ifr_name) - 1);
+    s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s < 0)
         return uk_error_sys(err, NULL, "--net=%s: socket", name);
-    if (strlen(name) >= sizeof(ifr.ifr_name)) {
-        rc = -1;
-        errno = ENODEV;
-    } else {
-        strcpy(ifr.ifr_name, name);
-        rc = ioctl(s, SIOCGIFFLAGS, &ifr);
-    }
+    strcpy(ifr.ifr_name, name);
+    rc = ioctl(s, SIOCGIFFLAGS, &ifr);
     close(s);
     if (rc != 0 && (errno == ENODEV || errno == ENXIO))
         return uk_error(err, UKVM_ENOENT,

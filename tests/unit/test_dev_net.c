@@ -295,7 +295,7 @@ static void test_attach_refusals(void **state)
         {"@99999999999999999999", "no descriptor's number"},
         {"ukvmnone7", "--net=ukvmnone7: no such interface; make it: ip tuntap add ukvmnone7 mode "
                       "tap; ip link set ukvmnone7 up; or use --net=user"},
-        {"sixteen-letters-", "--net=sixteen-letters-: no such interface"},
+        {"sixteen-letters-", "--net=sixteen-letters-: no such interface: a name has at most 15"},
         {"tap%d", "--net=tap%d: no such interface"},
     };
     struct ukvm *vm = devices_machine(UKVM_ABI_C, 0);
