@@ -63,6 +63,9 @@ is "$status" 0 "builds again after ukvm-clean"
 
 run "$src/ukvm-configure"
 is "$status" 1 "no arguments: status 1"
+run "$src/ukvm-configure" --help
+is "$status" 0 "ukvm-configure --help: status 0"
+like "$out" 'ukvm-configure SRCDIR' "ukvm-configure --help: on standard output"
 run "$src/ukvm-configure" "$T"
 is "$status" 1 "not a source tree: status 1"
 like "$err" 'not a ukvmdbg source tree' "not a source tree: said so"
