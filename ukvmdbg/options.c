@@ -140,7 +140,7 @@ static int unknown(enum ud_command c, int dash, const char *word, size_t len,
                             ud_commands[c].name, help);
     ud_near_begin(&n, name);
     for (const struct ud_option *opt = ud_options; opt->name; opt++)
-        if (takes(opt, c) && opt->name[1] != '\0')
+        if (takes(opt, c) && opt->name[1] != '\0' && len > 1)
             ud_near_try(&n, opt->name);
     ud_near_format(&n, "--", help, near, sizeof(near));
     return ud_error(err, UKVM_EINVAL, "%s%s: no such option; %s", d, name, near);

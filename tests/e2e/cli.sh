@@ -58,6 +58,7 @@ refused 125 'not yet: .*; ' "a recording" run "$T/x.ukr"
 
 # --- usage --------------------------------------------------------------------
 refused 125 'no such option; nearest: --disk' "unknown option" run --dsk=f "$e/hello.ukvm"
+refused 125 'no such option; ukvmdbg run --help' "one letter resembles nothing" run -h "$e/hello.ukvm"
 refused 125 'not an option of run; ' "another command's option" run --json "$e/hello.ukvm"
 refused 125 'missing; ' "no value" run --mem
 refused 125 'not a number of MiB; ' "--mem=x" run --mem=x "$e/hello.ukvm"
