@@ -21,7 +21,7 @@ struct args {
     bool help;
 };
 
-static struct ukvm *machine;              /* for the signal handler */
+static struct ukvm *volatile machine;     /* for the signal handler */
 static volatile sig_atomic_t last_signal; /* 0: none */
 
 static const struct ukvm_module *module(const char *name)
@@ -141,7 +141,8 @@ static int parse(struct args *a, int argc, char *const argv[])
 static void on_signal(int sig)
 {
     last_signal = sig;
-    ukvm_interrupt(machine);
+    if (machine)
+        ukvm_interrupt(machine);
 }
 
 static void catch_signals(void)
@@ -218,7 +219,8 @@ static int run(const struct args *a, struct ukvm *vm, int argc, char *const argv
     if (ukvm_boot(vm, argc, argv, &err) != UKVM_OK)
         return complain(a, &err);
     machine = vm;
-    catch_signals();
+    if (last_signal) /* one that came before there was a machine */
+        ukvm_interrupt(vm);
     if (ukvm_run(vm, &stop, &err) != UKVM_OK)
         return complain(a, &err);
     return report(a, vm, &stop);
@@ -233,6 +235,7 @@ int main(int argc, char *argv[])
 
     if (kernel == 0)
         return usage(&a);
+    catch_signals();
     a.cfg.image = argv[kernel];
     a.cfg.backend = "kvm";
     if (ukvm_create(&vm, &a.cfg, &err) != UKVM_OK)
