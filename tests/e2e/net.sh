@@ -71,7 +71,7 @@ finish
 # --- refusals ------------------------------------------------------------------------
 refused "no such interface" ukvmnone0 '--net=ukvmnone0: no such interface; make it: ip tuntap add ukvmnone0 mode tap; ip link set ukvmnone0 up; or use --net=user'
 refused "no such descriptor" @99 '--net=@99: Bad file descriptor; inherit it open, or use --net=TAP'
-refused "no TAP" lo '--net=lo: .*; or use --net=user'
+refused "no TAP" lo '--net=lo: .*[;,] or use --net=user'
 refused "an option that is none" user,x=1 '--net=user: x=1: no such option; .*'
 run "$UKVMDBG" run --hv=emu --net=user --net-mac=02:00 "$ping" 10.0.0.2/24
 is "$status" 125 "a malformed MAC: status"
