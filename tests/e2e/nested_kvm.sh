@@ -58,7 +58,7 @@ pcap     cat /tmp/e.pcapng
 bin      truncate -s 1M /tmp/d.img; $O/all-modules/ukvm-bin --mem=64 --disk=/tmp/d.img --net=tap7 --net-mac=02:00:00:00:00:07 -- $O/examples/block.ukvm size=512K req=64K seed=3
 binstat  $O/all-modules/ukvm-bin --disk=/tmp/d.img --net=tap7 $O/examples/hello.ukvm one exit=7
 binmod   $O/all-modules/ukvm-bin --disk=/tmp/d.img $O/examples/hello.ukvm
-binsig   timeout -s TERM 0.3 $O/all-modules/ukvm-bin --disk=/tmp/d.img --net=tap7 $O/examples/sort.ukvm; echo "status \$?"
+binsig   timeout -s TERM 0.5 $O/all-modules/ukvm-bin --disk=/tmp/d.img --net=tap7 $O/examples/chat.ukvm 100000000; echo "status \$?"
 END
 each plan
 set -- -p mkdir -p truncate -p ip -p ping
