@@ -100,7 +100,10 @@ struct ukvm_arch {
     size_t (*accesses)(const struct ukvm_state *st, const uint8_t *insn, size_t len,
                        struct ukvm_mem_access *out, size_t max, size_t *used);
 
-    /* The instruction at (st)'s pc. Needs UKVM_GPR and UKVM_SYS. */
+    /*
+     * The instruction at (st)'s pc. Needs UKVM_GPR and UKVM_SYS; UKVM_MSR for one that needs
+     * privilege. DONE: UKVM_GPR and the groups of ex->changed have changed, and maybe memory.
+     */
     enum ukvm_answer (*emulate)(struct ukvm_state *st, struct ukvm_mem mem, struct ukvm_exit *ex);
 
     /* Apply a served site's result, (arg) being its pseudo row's struct; pc to ex->next. */

@@ -31,6 +31,7 @@ enum {
     UKVM_CAP_TSC_TRAP = 32, /* returns the guest's TSC reads as INSN exits */
     UKVM_CAP_CPUID = 64,    /* takes a CPUID table */
     UKVM_CAP_FP = 128,      /* runs floating point */
+    UKVM_CAP_USER = 256,    /* without privilege: returns what needs it as INSN exits */
 };
 
 enum { UKVM_PROT_R = 4, UKVM_PROT_W = 2, UKVM_PROT_X = 1 }; /* as ELF has them */
@@ -40,6 +41,8 @@ struct ukvm_hv_config {
     uint16_t e_machine; /* the guest's architecture, as ELF says */
     int interrupt_signal;
     uint64_t tsc_hz; /* wanted, 0: the backend's own */
+    bool trap_tsc;   /* wanted: reads of the time-stamp counter as INSN exits (CAP_TSC_TRAP) */
+    bool nx;         /* wanted: execute rights of the view (CAP_NX) */
 };
 
 enum ukvm_trap_kind { UKVM_TRAP_EXEC, UKVM_TRAP_WRITE, UKVM_TRAP_READ, UKVM_TRAP_ACCESS };

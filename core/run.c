@@ -49,7 +49,7 @@ static int resolve(struct ukvm *vm, bool *done, struct ukvm_error *err)
     *done = false;
     if (ex->kind != UKVM_EXIT_INSN && !undefined)
         return UKVM_OK;
-    rc = uk_vcpu_read(vm, UKVM_GPR | UKVM_SYS, err);
+    rc = uk_vcpu_read(vm, UKVM_GPR | UKVM_SYS | (vm->hv->caps & UKVM_CAP_USER ? UKVM_MSR : 0), err);
     if (rc != UKVM_OK)
         return rc;
     a = vm->arch->emulate(vm->vcpu.st, uk_mem(vm), ex);
@@ -61,7 +61,7 @@ static int resolve(struct ukvm *vm, bool *done, struct ukvm_error *err)
     *done = a == UKVM_DONE;
     if (a == UKVM_DONE) {
         vm->emulated++;
-        return uk_vcpu_write(vm, UKVM_GPR, err);
+        return uk_vcpu_write(vm, UKVM_GPR | ex->changed, err);
     }
     return a == UKVM_HYPERCALL || a == UKVM_SITE || a == UKVM_HALTED ? to_next(vm, err) : UKVM_OK;
 }

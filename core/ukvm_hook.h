@@ -46,6 +46,7 @@ struct ukvm_exit {
     uint64_t data;    /* IO, PROT: what was to be written, if at most 8 bytes */
     uint8_t insn[15]; /* UNKNOWN, SITE: bytes at pc */
     uint8_t insn_len; /* how many of them are known; 0: none */
+    unsigned changed; /* what the core's emulation changed besides UKVM_GPR: groups of hv.h */
     char msg[96];     /* UNKNOWN: what the backend says, in words */
     uint64_t raw;     /* the backend's own reason, for statistics and messages */
 };

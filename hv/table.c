@@ -4,10 +4,13 @@
  * writes a shorter one for the monitors it generates.
  */
 #include "core/hv.h"
-#include "hv/kvm/kvm.h"
+
+/* Their headers are their own: each has its struct ukvm_hvb. */
+extern const struct ukvm_hv_ops ukvm_hv_kvm, ukvm_hv_native;
 
 const struct ukvm_backend uk_backends[] = {
     {"kvm", &ukvm_hv_kvm, NULL, NULL},
+    {"native", &ukvm_hv_native, NULL, NULL},
     {"emu", NULL, "ukvm_emu.so", "ukvm_hv_emu"},
     {NULL, NULL, NULL, NULL},
 };

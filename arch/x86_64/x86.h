@@ -119,6 +119,9 @@ ukvm_gva_t uk_x86_insn_linear(const struct uk_x86_insn *i, const struct ukvm_x86
 bool uk_x86_hypercall(uint16_t port, unsigned size, bool in, uint32_t value, struct ukvm_exit *ex);
 
 enum ukvm_answer uk_x86_emulate(struct ukvm_state *st, struct ukvm_mem mem, struct ukvm_exit *ex);
+/* Is the instruction in (insn, n) one that uk_x86_emulate() has a row for? */
+bool uk_x86_emulates(const uint8_t *insn, size_t n);
+bool uk_x86_reads_tsc(const uint8_t *insn, size_t n);
 void uk_x86_serve(struct ukvm_state *st, const struct ukvm_exit *ex, const void *arg);
 
 /* --- access.c, opcodes.c ---------------------------------------------------------- */
