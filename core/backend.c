@@ -65,6 +65,12 @@ static void names(char *buf, size_t size)
         used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? ", " : "", b->name);
 }
 
+/* Can its guests have the low memory asked for? */
+static bool fits(const struct ukvm *vm, const struct ukvm_backend *row)
+{
+    return !row->hole || !vm->cfg.low_memory_original;
+}
+
 /* The first that runs guests in full; else the first that works. Notes which, and why no other. */
 static const struct ukvm_backend *choose(struct ukvm *vm)
 {
@@ -150,6 +156,9 @@ static int find(struct ukvm *vm, const char *name, const struct ukvm_backend **r
 
     names(all, sizeof(all));
     *row = name ? by_name(name) : choose(vm);
+    if (*row && !fits(vm, *row))
+        return uk_error(err, UKVM_ENOTSUP,
+                        "--low-memory=original: %s: it has no memory below 64 KiB; --hv=emu", name);
     if (*row)
         return UKVM_OK;
     if (name)

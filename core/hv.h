@@ -130,6 +130,7 @@ struct ukvm_backend {
     const struct ukvm_hv_ops *ops;
     const char *plugin; /* "ukvm_emu.so" */
     const char *symbol; /* "ukvm_hv_emu" */
+    bool hole;          /* guests must not see memory below 64 KiB: no original low memory */
 };
 /* In order of preference, ended by a row without name; hv/table.c fills it. */
 extern const struct ukvm_backend uk_backends[];

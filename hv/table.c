@@ -9,8 +9,8 @@
 extern const struct ukvm_hv_ops ukvm_hv_kvm, ukvm_hv_native;
 
 const struct ukvm_backend uk_backends[] = {
-    {"kvm", &ukvm_hv_kvm, NULL, NULL},
-    {"native", &ukvm_hv_native, NULL, NULL},
-    {"emu", NULL, "ukvm_emu.so", "ukvm_hv_emu"},
-    {NULL, NULL, NULL, NULL},
+    {"kvm", &ukvm_hv_kvm, NULL, NULL, false},
+    {"native", &ukvm_hv_native, NULL, NULL, true},
+    {"emu", NULL, "ukvm_emu.so", "ukvm_hv_emu", false},
+    {NULL, NULL, NULL, NULL, false},
 };

@@ -13,6 +13,7 @@
 #define BIG  UINT64_C(0x200000)
 #define ADDR UINT64_C(0x000ffffffffff000)
 #define PS   UINT64_C(0x80)
+#define CR0_NO_FPU UINT64_C(0xc) /* EM, TS: the next use is #NM, which CPL 3 would not get */
 
 /* The table that maps (gva) at (level) 3 to 0 lies in the hole, and those above it. */
 static bool hidden(const struct ukvm_hv *hv, ukvm_gva_t gva, int last)
@@ -61,6 +62,14 @@ bool uk_native_tables(const struct ukvm_hv *hv, char *why, size_t size)
 
     if (!(st->cr0 & UKVM_CR0_PG) || !(st->efer & UKVM_EFER_LMA)) {
         snprintf(why, size, "without paging in long mode it can't run");
+        return false;
+    }
+    if (!hidden(hv, 0, 3)) {
+        snprintf(why, size, "page tables of the guest's own (CR3 0x%" PRIx64 ")", st->cr3);
+        return false;
+    }
+    if (st->cr0 & CR0_NO_FPU) {
+        snprintf(why, size, "floating point is switched off (CR0 0x%" PRIx64 ")", st->cr0);
         return false;
     }
     for (gva = 0; gva < UK_NATIVE_FIRST; gva += UK_NATIVE_PAGE)

@@ -242,9 +242,8 @@ static void double_faults(void)
 
 int solo5_app_main(char *cmdline)
 {
-    (void)cmdline;
     hole = boot->mem_size + 0x1000;
-    raise_init();
+    raise_init(cmdline);
     first_with_boot_ss();
     traps();
     stack_alignment();

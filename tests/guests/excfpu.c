@@ -33,8 +33,7 @@ static void clear_and_retry(struct trap_frame *f, int *retry)
 
 int solo5_app_main(char *cmdline)
 {
-    (void)cmdline;
-    raise_init();
+    raise_init(cmdline);
     __asm__ volatile("movl %0, %%ss" : : "r"(SEL_DATA));
     unmask(ZERO_DIVIDE);
     RAISE_FROM("fld1\n\tfldz\n\tfdivrp", "fwait", "i"(0));

@@ -219,8 +219,7 @@ static void bad_stack(void)
 
 int solo5_app_main(char *cmdline)
 {
-    (void)cmdline;
-    raise_init();
+    raise_init(cmdline);
     __asm__ volatile("movl %0, %%ss" : : "r"(SEL_DATA));
     tables_fill();
     read_only();

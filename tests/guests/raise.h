@@ -49,7 +49,8 @@ struct raise_want {
 };
 
 /* Sets the hook, loads SS, DS and ES from the guest's own table so that IRETQ can reload SS. */
-void raise_init(void);
+/* (cmdline) "cpl3": the guest runs without privilege, and sees the processor's IF. */
+void raise_init(const char *cmdline);
 /* Compares what came since the last call with want; prints "ok NAME" or a FAIL line each. */
 void raise_check(const struct raise_want *want);
 

@@ -102,6 +102,15 @@ uint64_t number(char **text)
     return value;
 }
 
+int told_cpl3(const char *cmdline)
+{
+    const char *want = "cpl3";
+
+    while (*want && *cmdline == *want)
+        cmdline++, want++;
+    return *cmdline == *want;
+}
+
 void *memcpy(void *to, const void *from, size_t n)
 {
     uint8_t *d = to;
