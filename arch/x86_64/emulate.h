@@ -35,7 +35,7 @@ struct uk_x86_row {
 };
 
 /* privileged.c */
-#define UK_X86_NPRIVILEGED 25
+#define UK_X86_NPRIVILEGED 27
 extern const struct uk_x86_row uk_x86_privileged[UK_X86_NPRIVILEGED];
 
 /* emulate.c */
@@ -47,6 +47,7 @@ bool uk_x86_load_rm(struct uk_x86_run *r, unsigned size, uint64_t *v, enum ukvm_
 void uk_x86_store_reg(struct uk_x86_run *r, uint8_t reg, unsigned size, uint64_t v);
 
 /* segments.c: loading selectors and going far; each returns the instruction's answer. */
-uk_x86_fn_t uk_x86_mov_sreg, uk_x86_pop_sreg, uk_x86_ltr, uk_x86_lldt, uk_x86_far_ret, uk_x86_iret;
+uk_x86_fn_t uk_x86_mov_sreg, uk_x86_pop_sreg, uk_x86_ltr, uk_x86_lldt, uk_x86_far_ret, uk_x86_iret,
+    uk_x86_pushf, uk_x86_popf;
 
 #endif /* UKVM_ARCH_X86_64_EMULATE_H */

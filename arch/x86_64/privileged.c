@@ -328,6 +328,8 @@ static enum ukvm_answer swapgs(struct uk_x86_run *r)
 
 const struct uk_x86_row uk_x86_privileged[UK_X86_NPRIVILEGED] = {
     {UK_X86_MAP_1, 0x8e, 0x8e, 0, 0, UK_X86_MODRM, uk_x86_mov_sreg},
+    {UK_X86_MAP_1, 0x9c, 0x9c, 0, 0, 0, uk_x86_pushf}, /* traps on no account: for steps */
+    {UK_X86_MAP_1, 0x9d, 0x9d, 0, 0, 0, uk_x86_popf},
     {UK_X86_MAP_1, 0xca, 0xca, 0, 0, UK_X86_IMM16, uk_x86_far_ret},
     {UK_X86_MAP_1, 0xcb, 0xcb, 0, 0, 0, uk_x86_far_ret},
     {UK_X86_MAP_1, 0xcd, 0xcd, 0, 0, UK_X86_IMM8, int_n},

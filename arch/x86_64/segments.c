@@ -177,6 +177,70 @@ enum ukvm_answer uk_x86_pop_sreg(struct uk_x86_run *r)
     return UKVM_DONE;
 }
 
+/* --- flags on the stack --------------------------------------------------------------- */
+
+static bool push(struct uk_x86_run *r, unsigned size, uint64_t v, enum ukvm_answer *a)
+{
+    uint64_t rsp = r->st->gpr[UKVM_RSP] - size;
+    ukvm_gpa_t gpa[8];
+    struct ukvm_walk w;
+
+    for (unsigned i = 0; i < size; i++) {
+        uk_x86_walk((const struct ukvm_state *)(const void *)r->st, r->mem, rsp + i,
+                    UKVM_ACCESS_WRITE, &w);
+        if (!uk_x86_canonical(rsp + i))
+            *a = uk_x86_raise(r, UK_X86_SS, true, 0, 0);
+        else if (!w.ok || w.gpa >= r->mem.size)
+            *a = uk_x86_raise(r, UK_X86_PF, true, w.ok ? 2 : w.code, rsp + i);
+        else
+            *a = UKVM_DONE;
+        if (*a != UKVM_DONE)
+            return false;
+        gpa[i] = w.gpa;
+    }
+    for (unsigned i = 0; i < size; i++)
+        r->mem.p[gpa[i]] = (uint8_t)(v >> (8 * i));
+    r->st->gpr[UKVM_RSP] = rsp;
+    return true;
+}
+
+enum ukvm_answer uk_x86_pushf(struct uk_x86_run *r)
+{
+    uint64_t unseen = UKVM_RFLAGS_RF | UINT64_C(0x20000); /* and VM: SDM vol. 2, PUSHF */
+    enum ukvm_answer a;
+
+    if (!push(r, r->i.opsize ? 2 : 8, r->st->rflags & ~unseen, &a))
+        return a;
+    return UKVM_DONE;
+}
+
+/* What IRET and POPF load of the flags: IF and IOPL by privilege (SDM vol. 2, IRET). */
+static uint64_t flags_of(const struct uk_x86_run *r, uint64_t popped, unsigned size)
+{
+    uint64_t mask = RFLAGS_LOADED, old = r->st->rflags;
+
+    if (cpl(r) == 0)
+        mask |= RFLAGS_IOPL;
+    if (cpl(r) <= (old & RFLAGS_IOPL) >> 12)
+        mask |= UKVM_RFLAGS_IF;
+    if (size == 2)
+        mask &= 0xffff;
+    return (old & ~mask) | (popped & mask) | UKVM_RFLAGS_FIXED;
+}
+
+enum ukvm_answer uk_x86_popf(struct uk_x86_run *r)
+{
+    unsigned size = r->i.opsize ? 2 : 8;
+    uint64_t v, rsp = r->st->gpr[UKVM_RSP];
+    enum ukvm_answer a;
+
+    if (!pop(r, &rsp, size, &v, &a))
+        return a;
+    r->st->rflags = flags_of(r, v & ~(uint64_t)UKVM_RFLAGS_RF, size);
+    r->st->gpr[UKVM_RSP] = rsp;
+    return UKVM_DONE;
+}
+
 /* --- system segments ---------------------------------------------------------------------- */
 
 static enum ukvm_answer load_system(struct uk_x86_run *r, unsigned which, unsigned type)
@@ -280,20 +344,6 @@ enum ukvm_answer uk_x86_far_ret(struct uk_x86_run *r)
     if (r->i.op == 0xca)
         rsp += (uint16_t)r->i.imm;
     return jump(r, &seg, at, rip, rsp, r->st->rflags & ~(uint64_t)UKVM_RFLAGS_RF);
-}
-
-/* What IRET loads of the flags: IF and IOPL by privilege (SDM vol. 2, IRET). */
-static uint64_t flags_of(const struct uk_x86_run *r, uint64_t popped, unsigned size)
-{
-    uint64_t mask = RFLAGS_LOADED, old = r->st->rflags;
-
-    if (cpl(r) == 0)
-        mask |= RFLAGS_IOPL;
-    if (cpl(r) <= (old & RFLAGS_IOPL) >> 12)
-        mask |= UKVM_RFLAGS_IF;
-    if (size == 2)
-        mask &= 0xffff;
-    return (old & ~mask) | (popped & mask) | UKVM_RFLAGS_FIXED;
 }
 
 enum ukvm_answer uk_x86_iret(struct uk_x86_run *r)

@@ -155,7 +155,11 @@ static int seize(struct ukvm_hvb *b, int go, struct ukvm_error *err)
                         (unsigned)status);
     if (ptrace(PTRACE_SETSIGMASK, b->pid, (void *)KERNEL_MASK, &open))
         return uk_error_sys(err, "use --hv=emu", "native: ptrace: signal mask");
-    return uk_native_get_regs(b, err);
+    if (uk_native_get_regs(b, err) != UKVM_OK)
+        return UKVM_ESYS;
+    b->cs = b->regs.cs;
+    b->ss = b->regs.ss;
+    return UKVM_OK;
 }
 
 /* --- emptying it ------------------------------------------------------------------------------ */
@@ -253,7 +257,6 @@ static int furnish(struct ukvm_hv *hv, struct ukvm_error *err)
 /* Nothing of the monitor's stays in vector registers. */
 static int clear_registers(struct ukvm_hvb *b, struct ukvm_error *err)
 {
-    struct user_regs_struct was = b->regs;
     uint8_t area[XSTATE_MAX] = {0};
     struct iovec io = {area, sizeof(area)};
     const uint32_t mxcsr = 0x1f80;
@@ -267,8 +270,6 @@ static int clear_registers(struct ukvm_hvb *b, struct ukvm_error *err)
             return uk_error_sys(err, "use --hv=emu", "native: ptrace: vector registers");
     }
     memset(&b->regs, 0, sizeof(b->regs));
-    b->regs.cs = was.cs;
-    b->regs.ss = was.ss;
     b->regs.eflags = UKVM_RFLAGS_FIXED | UKVM_RFLAGS_IF;
     return uk_native_set_regs(b, err);
 }

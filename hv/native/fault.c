@@ -108,30 +108,20 @@ static enum uk_native_what page_fault(struct ukvm_hv *hv, const siginfo_t *si,
     }
     raise_in(hv->b, ex, UK_X86_PF, true);
     ex->code = w.code;
+    hv->b->st.cr2 = addr;
     return UK_NATIVE_EXIT;
 }
 
 /* --- general protection ------------------------------------------------------------------- */
 
-static bool touches_uncanonical(const struct ukvm_hv *hv, const uint8_t *insn, size_t n)
-{
-    struct ukvm_mem_access acc[4];
-    size_t used, found = uk_x86_accesses((const struct ukvm_state *)(const void *)&hv->b->st, insn,
-                                         n, acc, 4, &used);
-
-    for (size_t i = 0; i < found; i++)
-        if (!uk_x86_canonical(acc[i].gva) || !uk_x86_canonical(acc[i].gva + acc[i].len - 1))
-            return true;
-    return false;
-}
-
-/* Linux lets INT 4 through its own gate; RIP is past it. */
-static bool is_int4(const struct ukvm_hv *hv, const uint8_t *insn, size_t n)
+/* Linux lets INT 4 through its own gate; RIP is past it, where a run that begins stands too. */
+static bool is_int4(const struct ukvm_hv *hv)
 {
     uint8_t before[2];
 
-    return uk_native_fetch(hv, hv->b->regs.rip - 2, before, 2) == 2 && before[0] == 0xcd &&
-           before[1] == UK_X86_OF && !touches_uncanonical(hv, insn, n);
+    return hv->b->from != hv->b->regs.rip &&
+           uk_native_fetch(hv, hv->b->regs.rip - 2, before, 2) == 2 && before[0] == 0xcd &&
+           before[1] == UK_X86_OF;
 }
 
 static enum uk_native_what general_protection(struct ukvm_hv *hv, struct ukvm_exit *ex)
@@ -141,17 +131,18 @@ static enum uk_native_what general_protection(struct ukvm_hv *hv, struct ukvm_ex
     size_t n = uk_native_fetch(hv, b->regs.rip, insn, sizeof(insn));
 
     ex->pc = ex->next = b->regs.rip;
+    if (is_int4(hv)) {
+        raise_in(b, ex, UK_X86_OF, false);
+        ex->pc -= 2;
+        return UK_NATIVE_EXIT;
+    }
     if (uk_x86_emulates(insn, n)) {
         if (b->tsc_trap && !b->tsc_exits && uk_x86_reads_tsc(insn, n))
             return UK_NATIVE_TSC;
         ex->kind = UKVM_EXIT_INSN;
         return UK_NATIVE_EXIT;
     }
-    if (!is_int4(hv, insn, n))
-        return raise_in(b, ex, UK_X86_GP, true);
-    raise_in(b, ex, UK_X86_OF, false);
-    ex->pc -= 2;
-    return UK_NATIVE_EXIT;
+    return raise_in(b, ex, UK_X86_GP, true);
 }
 
 /* --- the rest ------------------------------------------------------------------------------ */
@@ -183,9 +174,18 @@ static enum uk_native_what on_bus(struct ukvm_hv *hv, const siginfo_t *si, struc
     return UK_NATIVE_EXIT;
 }
 
+/* Some hypervisors make an INT n that the host has no gate for #UD. */
 static enum uk_native_what on_ill(struct ukvm_hv *hv, const siginfo_t *si, struct ukvm_exit *ex)
 {
+    uint8_t op = 0;
+
     (void)si;
+    uk_native_fetch(hv, hv->b->regs.rip, &op, 1);
+    if (op == 0xcd) {
+        ex->kind = UKVM_EXIT_INSN;
+        ex->pc = ex->next = hv->b->regs.rip;
+        return UK_NATIVE_EXIT;
+    }
     return raise_in(hv->b, ex, UK_X86_UD, false);
 }
 

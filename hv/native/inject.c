@@ -94,6 +94,9 @@ int uk_native_get_regs(struct ukvm_hvb *b, struct ukvm_error *err)
 int uk_native_set_regs(struct ukvm_hvb *b, struct ukvm_error *err)
 {
     b->regs.orig_rax = ~0ull; /* no system call is to be done over */
+    b->regs.cs = b->cs;       /* the guest may have loaded others that Linux has: no matter */
+    b->regs.ss = b->ss;
+    b->regs.ds = b->regs.es = b->regs.fs = b->regs.gs = 0;
     if (ptrace(PTRACE_SETREGS, b->pid, NULL, &b->regs) && errno != ESRCH)
         return uk_error_sys(err, NULL, "native: writing registers");
     b->regs_dirty = false;

@@ -29,7 +29,7 @@ struct uk_native_trap {
 };
 
 struct ukvm_hvb {
-    /* The child. */
+    /* The child; tests know that its id comes first. */
     pid_t pid;
     int pidfd; /* for interrupt(); -1: none */
     bool dead;
@@ -38,8 +38,10 @@ struct ukvm_hvb {
     /* Its registers as last seen, or as they will be. */
     struct user_regs_struct regs;
     bool regs_dirty;
+    unsigned long long cs, ss; /* selectors of a 64-bit process */
     /* The rest of the vCPU, which the processor does not hold at CPL 3. */
     struct ukvm_x86_state st;
+    uint64_t from;       /* RIP when it was last let go */
     uint64_t rf_at;      /* where RFLAGS.RF was set; else UK_NATIVE_NOWHERE */
     bool tables_checked; /* the page tables are those that the child's mappings stand for */
 

@@ -16,7 +16,6 @@
 #define EVENT(status)   ((status) >> 8)
 #define STOP_OF(event)  (SIGTRAP | (event) << 8)
 #define VSYSCALL        UINT64_C(0xffffffffff600000) /* Linux, asm/vsyscall.h */
-#define RFLAGS_TF_BYTE1 (UKVM_RFLAGS_TF >> 8)
 
 /* A run under way. (again): the stop was no exit, the child goes on. */
 struct run {
@@ -25,7 +24,7 @@ struct run {
     const struct ukvm_hv_run *how;
     struct ukvm_exit *ex;
     struct ukvm_error *err;
-    uint64_t from; /* RIP when the child was let go */
+    uint64_t trap_flag; /* the guest's own, when the child was let go */
 };
 enum { AGAIN = 1 }; /* else an enum ukvm_code */
 
@@ -81,7 +80,7 @@ static int on_vsyscall(struct run *r)
                 &w);
     r->ex->has_code = true;
     r->ex->code = w.code;
-    r->ex->addr = r->b->regs.rip;
+    r->ex->addr = r->b->st.cr2 = r->b->regs.rip;
     return exception(r, UK_X86_PF, r->b->regs.rip);
 }
 
@@ -142,22 +141,24 @@ static bool repeats(const struct run *r)
     uint8_t buf[UK_X86_INSN_MAX];
     struct uk_x86_insn i;
 
-    return r->b->regs.rip == r->from &&
-           uk_x86_insn_opcode(&i, buf, uk_native_fetch(r->hv, r->from, buf, sizeof(buf))) &&
+    return r->b->regs.rip == r->b->from &&
+           uk_x86_insn_opcode(&i, buf, uk_native_fetch(r->hv, r->b->from, buf, sizeof(buf))) &&
            i.map == UK_X86_MAP_1 && (i.rep || i.repne) &&
            ((i.op >= 0xa4 && i.op <= 0xa7) || (i.op >= 0xaa && i.op <= 0xaf));
 }
 
-/* PUSHF has pushed the trap flag that is ours. */
-static void clean_pushed(const struct run *r)
+/*
+ * The kernel's single-stepping lets go of the trap flag at POPF and IRET, and PUSHF would
+ * push it: in steps the core executes these.
+ */
+static bool moves_flags(const struct run *r)
 {
     uint8_t buf[UK_X86_INSN_MAX];
     struct uk_x86_insn i;
-    uint64_t at = r->b->regs.rsp + 1;
 
-    if (uk_x86_insn_opcode(&i, buf, uk_native_fetch(r->hv, r->from, buf, sizeof(buf))) &&
-        i.map == UK_X86_MAP_1 && i.op == 0x9c && at >= UK_NATIVE_FIRST && at < r->hv->mem_size)
-        r->hv->mem[at] &= (uint8_t)~RFLAGS_TF_BYTE1;
+    return uk_x86_insn_opcode(&i, buf,
+                              uk_native_fetch(r->hv, r->b->regs.rip, buf, sizeof(buf))) &&
+           i.map == UK_X86_MAP_1 && (i.op == 0x9c || i.op == 0x9d || i.op == 0xcf);
 }
 
 static int on_debug(struct run *r)
@@ -171,10 +172,7 @@ static int on_debug(struct run *r)
         return rc;
     if (!r->how->step && byte_at(r, rip - 1) == 0xf1) /* INT1 */
         return exception(r, UK_X86_DB, rip - 1);
-    if (!r->how->step || repeats(r))
-        return AGAIN;
-    clean_pushed(r);
-    return UKVM_OK;
+    return !r->how->step || repeats(r) ? AGAIN : UKVM_OK;
 }
 
 /* --- stops ---------------------------------------------------------------------------------------- */
@@ -204,7 +202,8 @@ static bool is_plain_port(const struct run *r)
 {
     uint8_t op = byte_at(r, r->b->regs.rip);
 
-    return (op & 0xfc) == 0xe4 || (op & 0xfc) == 0xec || op == 0xf4;
+    return (op & 0xfc) == 0xe4 || (op & 0xfc) == 0xec ||
+           (op == 0xf4 && byte_at(r, r->b->regs.rip - 1) != UK_X86_OF); /* INT 4: fault.c */
 }
 
 static int on_signal(struct run *r, int signal)
@@ -231,6 +230,16 @@ static int on_signal(struct run *r, int signal)
     return AGAIN;
 }
 
+/*
+ * No instruction that is stepped changes it, and what the kernel says of it is not to be
+ * relied on once the guest has had its own set (Linux, enable_single_step()).
+ */
+static void keep_trap_flag(struct run *r)
+{
+    r->b->regs.eflags = (r->b->regs.eflags & ~(unsigned long long)UKVM_RFLAGS_TF) | r->trap_flag;
+    r->b->regs_dirty = true;
+}
+
 static int on_stop(struct run *r, int status)
 {
     int rc;
@@ -242,6 +251,8 @@ static int on_stop(struct run *r, int status)
     rc = uk_native_get_regs(r->b, r->err);
     if (rc != UKVM_OK)
         return rc;
+    if (r->how->step)
+        keep_trap_flag(r);
     rc = status >> 16 ? AGAIN : on_signal(r, WSTOPSIG(status));
     if (rc == AGAIN && atomic_exchange(&r->b->interrupt, 0))
         return exit_at(r, UKVM_EXIT_INTERRUPT, r->b->regs.rip, r->b->regs.rip);
@@ -254,7 +265,8 @@ static int go(struct run *r)
 {
     int status, rc = UKVM_OK;
 
-    r->from = r->b->regs.rip;
+    r->b->from = r->b->regs.rip;
+    r->trap_flag = r->b->regs.eflags & UKVM_RFLAGS_TF;
     if (r->b->regs_dirty)
         rc = uk_native_set_regs(r->b, r->err);
     if (rc == UKVM_OK)
@@ -289,6 +301,8 @@ static int before(struct run *r)
     b->tables_checked = true;
     if (uk_native_armed(b, b->regs.rip))
         return exit_at(r, UKVM_EXIT_BREAK, b->regs.rip, b->regs.rip);
+    if (r->how->step && moves_flags(r))
+        return exit_at(r, UKVM_EXIT_INSN, b->regs.rip, b->regs.rip);
     rc = uk_native_load_drs(b, r->err);
     return rc == UKVM_OK ? AGAIN : rc;
 }
