@@ -22,20 +22,49 @@ uint64_t uk_native_tsc(const struct ukvm_hvb *b)
     return b->tsc_base + uk_tsc_scale(now - b->tsc_t0, b->tsc_hz, b->tsc_host_hz);
 }
 
-static int trap(struct ukvm_hv *hv, struct ukvm_error *err)
+/* To 100 in a million. */
+static bool same_rate(uint64_t a, uint64_t b)
 {
-    const uint64_t args[6] = {PR_SET_TSC, PR_TSC_SIGSEGV};
+    return (a > b ? a - b : b - a) < b / 10000;
+}
+
+static int set_trap(struct ukvm_hv *hv, int how, struct ukvm_error *err)
+{
+    const uint64_t args[6] = {PR_SET_TSC, (uint64_t)how};
     long ret;
     int rc = uk_native_call(hv, SYS_prctl, args, &ret, err);
 
-    if (rc != UKVM_OK)
+    if (rc != UKVM_OK || ret >= 0)
         return rc;
-    if (ret < 0) {
-        errno = (int)-ret;
-        return uk_error_sys(err, "use --hv=emu", "native: PR_SET_TSC");
-    }
+    errno = (int)-ret;
+    return uk_error_sys(err, "use --hv=emu", "native: PR_SET_TSC");
+}
+
+/*
+ * Does it work? Some hypervisors keep CR4.TSD from having an effect. The child tries: RDTSC
+ * behind a call that is never made, at the place where calls are.
+ */
+bool uk_native_tsc_traps(struct ukvm_hv *hv)
+{
+    static const uint8_t code[] = {0x0f, 0x31, 0xcc}; /* rdtsc; int3 */
+    struct ukvm_hvb *b = hv->b;
+    uint64_t rip = 0;
+
+    if (set_trap(hv, PR_TSC_SIGSEGV, NULL) != UKVM_OK || uk_native_try(hv, code, sizeof(code), &rip))
+        return false;
+    if (!b->tsc_trap)
+        set_trap(hv, PR_TSC_ENABLE, NULL);
+    return rip == 0;
+}
+
+static int trap(struct ukvm_hv *hv, struct ukvm_error *err)
+{
+    if (!uk_native_tsc_traps(hv))
+        return uk_error(err, UKVM_ENOTSUP,
+                        "native: time-stamp counter: this machine does not let it trap, and the "
+                        "guest's is another; --hv=emu");
     hv->b->tsc_trap = true;
-    return UKVM_OK;
+    return set_trap(hv, PR_TSC_SIGSEGV, err);
 }
 
 int uk_native_open_tsc(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg,
@@ -48,23 +77,39 @@ int uk_native_open_tsc(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg,
         return UKVM_ENOTSUP;
     b->tsc_hz = cfg->tsc_hz ? cfg->tsc_hz : b->tsc_host_hz;
     b->tsc_t0 = __rdtsc();
-    b->tsc_exits = cfg->trap_tsc;
-    return b->tsc_exits || b->tsc_hz != b->tsc_host_hz ? trap(hv, err) : UKVM_OK;
+    if (cfg->trap_tsc && uk_native_tsc_traps(hv)) {
+        b->tsc_exits = b->tsc_trap = true;
+        return set_trap(hv, PR_TSC_SIGSEGV, err);
+    }
+    /* Two measurements of one counter differ a little: the guest goes on with the first. */
+    if (same_rate(b->tsc_hz, b->tsc_host_hz)) {
+        b->tsc_host_hz = b->tsc_hz;
+        return UKVM_OK;
+    }
+    return trap(hv, err);
+}
+
+static void wait_until(uint64_t tsc)
+{
+    while (__rdtsc() < tsc)
+        _mm_pause();
 }
 
 /*
  * 0, of a machine that has just booted, asks for nothing; nor does what was given. The
- * processor's own will do if it is but little ahead: the guest's time then never goes back.
+ * processor's own will do if it is but little off: the guest's time then never goes back.
  */
 int uk_native_set_tsc(struct ukvm_hv *hv, uint64_t tsc, struct ukvm_error *err)
 {
     struct ukvm_hvb *b = hv->b;
-    uint64_t now = __rdtsc();
+    uint64_t now = __rdtsc(), little = b->tsc_host_hz / 100;
 
     if (tsc == b->tsc_given || tsc == 0 || b->tsc_exits)
         return UKVM_OK;
-    if (!b->tsc_trap && now >= tsc && now - tsc < b->tsc_host_hz / 100)
+    if (!b->tsc_trap && now + little >= tsc && tsc + little >= now) {
+        wait_until(tsc);
         return UKVM_OK;
+    }
     b->tsc_base = tsc;
     b->tsc_t0 = now;
     return b->tsc_trap ? UKVM_OK : trap(hv, err);

@@ -162,3 +162,29 @@ int uk_native_call(struct ukvm_hv *hv, long nr, const uint64_t args[6], long *re
     memcpy(hv->mem + site, keep, sizeof(keep));
     return rc;
 }
+
+int uk_native_try(struct ukvm_hv *hv, const uint8_t *code, size_t len, uint64_t *rip)
+{
+    struct ukvm_hvb *b = hv->b;
+    struct user_regs_struct keep = b->regs;
+    ukvm_gpa_t site = uk_native_executable(hv);
+    uint8_t was[16];
+    int status, rc = UKVM_ENOTSUP;
+
+    if (!site || len > sizeof(was))
+        return rc;
+    memcpy(was, hv->mem + site, len);
+    memcpy(hv->mem + site, code, len);
+    b->regs.rip = site;
+    b->regs.eflags &= ~(unsigned long long)UKVM_RFLAGS_TF;
+    rc = uk_native_set_regs(b, NULL);
+    if (rc == UKVM_OK)
+        rc = uk_native_go(b, PTRACE_CONT, &status, NULL);
+    if (rc == UKVM_OK && !b->dead)
+        rc = uk_native_get_regs(b, NULL);
+    *rip = b->regs.rip - site;
+    memcpy(hv->mem + site, was, len);
+    b->regs = keep;
+    b->regs_dirty = true;
+    return rc;
+}

@@ -60,8 +60,9 @@ static int create(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg, struct u
         destroy(hv);
         return rc;
     }
-    hv->caps = UKVM_CAP_BREAK | UKVM_CAP_WATCH | UKVM_CAP_STEP | UKVM_CAP_NX | UKVM_CAP_FP |
-               UKVM_CAP_USER | (b->tsc_exits ? UKVM_CAP_TSC_TRAP : 0);
+    hv->caps = UKVM_CAP_BREAK | UKVM_CAP_STEP | UKVM_CAP_NX | UKVM_CAP_FP | UKVM_CAP_USER |
+               (uk_native_watches(hv) ? UKVM_CAP_WATCH : 0) |
+               (b->tsc_exits ? UKVM_CAP_TSC_TRAP : 0);
     return UKVM_OK;
 }
 

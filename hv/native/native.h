@@ -89,6 +89,8 @@ int uk_native_inject(struct ukvm_hvb *b, uint64_t site, long nr, const uint64_t 
 /* The same from guest memory, put back afterwards; (data) of (len) bytes is at *at for it. */
 int uk_native_call(struct ukvm_hv *hv, long nr, const uint64_t args[6], long *ret,
                    struct ukvm_error *err);
+/* Have the child run (code), at most 16 bytes; where in it RIP stands at its next stop. */
+int uk_native_try(struct ukvm_hv *hv, const uint8_t *code, size_t len, uint64_t *rip);
 /* Let the child go, with ptrace request (how), until it stops; (status) as wait gives it. */
 int uk_native_go(struct ukvm_hvb *b, int how, int *status, struct ukvm_error *err);
 int uk_native_set_regs(struct ukvm_hvb *b, struct ukvm_error *err);
@@ -105,6 +107,7 @@ const struct ukvm_x86_state *uk_native_state(struct ukvm_hvb *b);
 /* clock.c */
 int uk_native_open_tsc(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg,
                        struct ukvm_error *err);
+bool uk_native_tsc_traps(struct ukvm_hv *hv); /* can it be made to? */
 uint64_t uk_native_tsc(const struct ukvm_hvb *b); /* the guest's, now */
 int uk_native_set_tsc(struct ukvm_hv *hv, uint64_t tsc, struct ukvm_error *err);
 
@@ -129,6 +132,7 @@ void uk_native_lift(struct ukvm_hv *hv);
 bool uk_native_armed(const struct ukvm_hvb *b, ukvm_gva_t addr);
 /* Give the child the debug registers that the traps and the guest's own ask for. */
 int uk_native_load_drs(struct ukvm_hvb *b, struct ukvm_error *err);
+bool uk_native_watches(struct ukvm_hv *hv);
 /* A debug exception at (pc): whose was it? */
 int uk_native_debug(struct ukvm_hvb *b, struct ukvm_exit *ex, struct ukvm_error *err);
 

@@ -148,8 +148,8 @@ static bool repeats(const struct run *r)
 }
 
 /*
- * The kernel's single-stepping lets go of the trap flag at POPF and IRET, and PUSHF would
- * push it: in steps the core executes these.
+ * The kernel's single-stepping lets go of the trap flag at POPF and IRET, PUSHF would push
+ * it, and INT n loses it on some hypervisors: in steps the core executes these.
  */
 static bool moves_flags(const struct run *r)
 {
@@ -158,7 +158,7 @@ static bool moves_flags(const struct run *r)
 
     return uk_x86_insn_opcode(&i, buf,
                               uk_native_fetch(r->hv, r->b->regs.rip, buf, sizeof(buf))) &&
-           i.map == UK_X86_MAP_1 && (i.op == 0x9c || i.op == 0x9d || i.op == 0xcf);
+           i.map == UK_X86_MAP_1 && (i.op == 0x9c || i.op == 0x9d || i.op == 0xcd || i.op == 0xcf);
 }
 
 static int on_debug(struct run *r)

@@ -120,6 +120,24 @@ int uk_native_load_drs(struct ukvm_hvb *b, struct ukvm_error *err)
     return rc;
 }
 
+/*
+ * Do they fire here? Some hypervisors take them and do nothing. The child tries, on its
+ * own first bytes: mov al, [rip + 1]; int3; int3.
+ */
+bool uk_native_watches(struct ukvm_hv *hv)
+{
+    static const uint8_t code[] = {0x8a, 0x05, 0x01, 0x00, 0x00, 0x00, INT3, INT3};
+    struct ukvm_hvb *b = hv->b;
+    uint64_t rip = 0;
+    bool fired = poke(b, 0, uk_native_executable(hv) + 7, NULL) == UKVM_OK &&
+                 poke(b, 7, control(0, 1, false), NULL) == UKVM_OK &&
+                 uk_native_try(hv, code, sizeof(code), &rip) == UKVM_OK && rip == 6;
+
+    poke(b, 7, 0, NULL);
+    poke(b, 6, 0, NULL);
+    return fired;
+}
+
 static size_t guests_own(const struct ukvm_hvb *b)
 {
     size_t n = 0;
@@ -144,7 +162,8 @@ int uk_native_arm(struct ukvm_hv *hv, const struct ukvm_trap *traps, size_t n, b
     for (size_t i = 0; i < n; i++) {
         bool exec = traps[i].kind == UKVM_TRAP_EXEC;
 
-        done[i] = exec || (watchable(&traps[i]) && watches < UK_NATIVE_DRS);
+        done[i] = exec || ((hv->caps & UKVM_CAP_WATCH) && watchable(&traps[i]) &&
+                           watches < UK_NATIVE_DRS);
         if (!done[i])
             continue;
         watches += exec ? 0 : 1;

@@ -249,11 +249,12 @@ static void flags_on_stack(struct insn *i)
     put64(i->st->gpr[UKVM_RSP], any() & 0x204ed5);
 }
 
+/* INT 1 sets DR6.BS on the emulator, which has #UD for an INT 6. */
 static void vector(struct insn *i)
 {
     do {
         i->code[1] = (uint8_t)any();
-    } while (i->code[1] == 0x80 || i->code[1] == UK_X86_DB); /* INT 1: the emulator sets DR6.BS */
+    } while (i->code[1] == UK_X86_DB || i->code[1] == UK_X86_UD);
 }
 
 static void divide(struct insn *i)
