@@ -220,7 +220,11 @@ int ukvm_switch(struct ukvm *vm, const char *backend, struct ukvm_error *err)
     if (rc == UKVM_OK)
         rc = find(vm, backend ? backend : "", &row, err);
     if (rc == UKVM_OK)
-        rc = uk_vcpu_read(vm, UKVM_ALL, err);
+        rc = uk_vcpu_flush(vm, err);
+    if (rc != UKVM_OK)
+        return rc;
+    vm->vcpu.valid &= ~(unsigned)UKVM_MSR; /* the clock has gone on since */
+    rc = uk_vcpu_read(vm, UKVM_ALL, err);
     if (rc == UKVM_OK)
         rc = make(vm, row, vm->tsc.hz, &to, err);
     if (rc != UKVM_OK)

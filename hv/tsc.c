@@ -110,7 +110,10 @@ static uint64_t rate(const struct moment *from, const struct moment *to)
     return uk_tsc_scale(to->tsc - from->tsc, 1000000000u, to->ns - from->ns);
 }
 
-/* Over two periods: (*steady): they agree to a thousandth. */
+/*
+ * Over two periods: (*steady): they agree to a thousandth. In whole MHz, so that the same
+ * machine gives the same number twice: it is in the guest's memory.
+ */
 static uint64_t measured(bool *steady)
 {
     struct moment m[3] = {now()};
@@ -124,7 +127,7 @@ static uint64_t measured(bool *steady)
     second = rate(&m[1], &m[2]);
     apart = first > second ? first - second : second - first;
     *steady = first && second && apart < first / 1000;
-    return rate(&m[0], &m[2]);
+    return (rate(&m[0], &m[2]) + 500000) / 1000000 * 1000000;
 }
 
 /* --- whether to rely on it ---------------------------------------------------------------- */

@@ -22,10 +22,10 @@ uint64_t uk_native_tsc(const struct ukvm_hvb *b)
     return b->tsc_base + uk_tsc_scale(now - b->tsc_t0, b->tsc_hz, b->tsc_host_hz);
 }
 
-/* To 100 in a million. */
+/* To a thousandth: what measuring gives. */
 static bool same_rate(uint64_t a, uint64_t b)
 {
-    return (a > b ? a - b : b - a) < b / 10000;
+    return (a > b ? a - b : b - a) < b / 1000;
 }
 
 static int set_trap(struct ukvm_hv *hv, int how, struct ukvm_error *err)
@@ -97,7 +97,8 @@ static void wait_until(uint64_t tsc)
 
 /*
  * 0, of a machine that has just booted, asks for nothing; nor does what was given. The
- * processor's own will do if it is but little off: the guest's time then never goes back.
+ * processor's own will do if it is a second ahead at most, as after a switch: the guest's
+ * time catches up, and never goes back.
  */
 int uk_native_set_tsc(struct ukvm_hv *hv, uint64_t tsc, struct ukvm_error *err)
 {
@@ -106,7 +107,7 @@ int uk_native_set_tsc(struct ukvm_hv *hv, uint64_t tsc, struct ukvm_error *err)
 
     if (tsc == b->tsc_given || tsc == 0 || b->tsc_exits)
         return UKVM_OK;
-    if (!b->tsc_trap && now + little >= tsc && tsc + little >= now) {
+    if (!b->tsc_trap && tsc <= now + little && now <= tsc + b->tsc_host_hz) {
         wait_until(tsc);
         return UKVM_OK;
     }

@@ -68,15 +68,15 @@ static void end(struct ukvm *vm, const struct ukvm_stop *stop, FILE *console, st
     ukvm_destroy(vm);
 }
 
-/* On emu; if (via_kvm), told KVM's frequency of the time-stamp counter, which is in memory. */
-static void undisturbed(const char *image, char *arg, bool via_kvm, struct ended *e)
+/* On emu; told (via)'s frequency of the time-stamp counter, which is in memory. */
+static void undisturbed(const char *image, char *arg, const char *via, struct ended *e)
 {
     FILE *console = tmpfile();
-    struct ukvm *vm = machine(image, via_kvm ? "kvm" : "emu", console, arg);
+    struct ukvm *vm = machine(image, via ? via : "emu", console, arg);
     struct ukvm_stop stop;
     struct ukvm_error err;
 
-    if (via_kvm && ukvm_switch(vm, "emu", &err) != UKVM_OK)
+    if (via && ukvm_switch(vm, "emu", &err) != UKVM_OK)
         fail_msg("switch to emu: %s", err.msg);
     assert_int_equal(ukvm_run(vm, &stop, &err), UKVM_OK);
     assert_int_equal(ukvm_count(vm, &e->count, &err), UKVM_OK);
@@ -113,14 +113,14 @@ static bool run_some(struct ukvm *vm, uint64_t n, struct ukvm_stop *stop)
     return stop->kind == UKVM_STOP_STEP;
 }
 
-/* A stretch on KVM, of a few steps: it counts none. False if the guest ended. */
-static bool over_kvm(struct ukvm *vm, struct ukvm_stop *stop)
+/* A stretch on (via), of a few steps: it counts none. False if the guest ended. */
+static bool over(const char *via, struct ukvm *vm, struct ukvm_stop *stop)
 {
     struct ukvm_error err;
     uint64_t steps = random_below(20);
 
-    if (ukvm_switch(vm, "kvm", &err) != UKVM_OK)
-        fail_msg("switch to kvm: %s", err.msg);
+    if (ukvm_switch(vm, via, &err) != UKVM_OK)
+        fail_msg("switch to %s: %s", via, err.msg);
     for (uint64_t i = 0; i < steps; i++) {
         if (ukvm_step(vm, stop, &err) != UKVM_OK)
             fail_msg("step: %s", err.msg);
@@ -130,23 +130,23 @@ static bool over_kvm(struct ukvm *vm, struct ukvm_stop *stop)
     return true;
 }
 
-static int switched(const char *image, char *arg, const struct ended *want, bool via_kvm)
+static int switched(const char *image, char *arg, const struct ended *want, const char *via)
 {
     FILE *console = tmpfile();
-    struct ukvm *vm = machine(image, via_kvm ? "kvm" : "emu", console, arg);
+    struct ukvm *vm = machine(image, via ? via : "emu", console, arg);
     struct ukvm_stop stop;
     struct ukvm_error err;
     struct ended got;
     int n = 0;
 
-    if (via_kvm && ukvm_switch(vm, "emu", &err) != UKVM_OK)
+    if (via && ukvm_switch(vm, "emu", &err) != UKVM_OK)
         fail_msg("switch to emu: %s", err.msg);
     while (run_some(vm, 1 + random_below(want->count / 8 + 1), &stop)) {
-        if (via_kvm && !over_kvm(vm, &stop))
+        if (via && !over(via, vm, &stop))
             break;
         if (ukvm_switch(vm, "emu", &err) != UKVM_OK)
             fail_msg("switch: %s", err.msg);
-        n += via_kvm ? 2 : 1;
+        n += via ? 2 : 1;
     }
     end(vm, &stop, console, &got);
     same(image, &got, want);
@@ -194,7 +194,7 @@ static bool left_out(const char *image)
     return word && strstr(image, word);
 }
 
-static void times(bool via_kvm, bool by_file, int total)
+static void times(const char *via, bool by_file, int total)
 {
     static struct ended want[NGUESTS];
     char arg[8];
@@ -203,7 +203,7 @@ static void times(bool via_kvm, bool by_file, int total)
     for (size_t i = 0; i < NGUESTS; i++) {
         snprintf(arg, sizeof(arg), "%s", guests[i].arg ? guests[i].arg : "");
         if (!left_out(guests[i].image))
-            undisturbed(guests[i].image, guests[i].arg ? arg : NULL, via_kvm, &want[i]);
+            undisturbed(guests[i].image, guests[i].arg ? arg : NULL, via, &want[i]);
     }
     for (size_t i = 0; n < total; i = (i + 1) % NGUESTS) {
         char *a = guests[i].arg ? arg : NULL;
@@ -212,26 +212,32 @@ static void times(bool via_kvm, bool by_file, int total)
             continue;
         snprintf(arg, sizeof(arg), "%s", guests[i].arg ? guests[i].arg : "");
         n += by_file ? restored(guests[i].image, a, &want[i])
-                     : switched(guests[i].image, a, &want[i], via_kvm);
+                     : switched(guests[i].image, a, &want[i], via);
     }
 }
 
 static void test_1000_switches_emu_to_emu(void **state)
 {
     (void)state;
-    times(false, false, 1000);
+    times(NULL, false, 1000);
 }
 
 static void test_1000_moves_by_snapshot(void **state)
 {
     (void)state;
-    times(false, true, 1000);
+    times(NULL, true, 1000);
+}
+
+static void test_1000_switches_over_native(void **state)
+{
+    (void)state;
+    times("native", false, 1000);
 }
 
 static void test_1000_switches_over_kvm(void **state)
 {
     (void)state;
-    times(true, false, 1000);
+    times("kvm", false, 1000);
 }
 
 /* --- two machines ------------------------------------------------------------------------ */
@@ -254,16 +260,16 @@ static void *run_job(void *arg)
     return NULL;
 }
 
-static void two_at_once(const char *second)
+static void two_at_once(const char *first, const char *second)
 {
     static struct job jobs[2];
     static struct ended want[2];
     pthread_t t[2];
 
-    jobs[0] = (struct job){.image = "heapbug", .backend = "emu"};
+    jobs[0] = (struct job){.image = "heapbug", .backend = first};
     jobs[1] = (struct job){.image = "smash", .backend = second};
-    undisturbed("heapbug", NULL, false, &want[0]);
-    undisturbed("smash", NULL, strcmp(second, "kvm") == 0, &want[1]);
+    undisturbed("heapbug", NULL, strcmp(first, "emu") ? first : NULL, &want[0]);
+    undisturbed("smash", NULL, strcmp(second, "emu") ? second : NULL, &want[1]);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&t[i], NULL, run_job, &jobs[i]), 0);
     for (int i = 0; i < 2; i++)
@@ -275,13 +281,19 @@ static void two_at_once(const char *second)
 static void test_two_machines_on_two_threads(void **state)
 {
     (void)state;
-    two_at_once("emu");
+    two_at_once("emu", "emu");
+}
+
+static void test_two_native_machines_on_two_threads(void **state)
+{
+    (void)state;
+    two_at_once("native", "native");
 }
 
 static void test_two_machines_with_different_backends(void **state)
 {
     (void)state;
-    two_at_once("kvm");
+    two_at_once("emu", "kvm");
 }
 
 int main(void)
@@ -290,6 +302,8 @@ int main(void)
         cmocka_unit_test(test_1000_switches_emu_to_emu),
         cmocka_unit_test(test_1000_moves_by_snapshot),
         cmocka_unit_test(test_two_machines_on_two_threads),
+        cmocka_unit_test(test_1000_switches_over_native),
+        cmocka_unit_test(test_two_native_machines_on_two_threads),
     };
     const struct CMUnitTest on_kvm[] = {
         cmocka_unit_test(test_1000_switches_over_kvm),
