@@ -82,6 +82,10 @@ static const struct ukvm_backend *choose(struct ukvm *vm)
     for (size_t i = 0; !full && ukvm_probe(i, vm->cfg.plugin_dir, &r) == UKVM_OK; i++) {
         size_t used = strlen(passed);
 
+        if (!fits(vm, &uk_backends[i])) {
+            r.works = false;
+            snprintf(r.why, sizeof(r.why), "no --low-memory=original");
+        }
         full = r.works && r.full;
         if (full || (r.works && !taken))
             taken = &uk_backends[i];

@@ -143,8 +143,7 @@ static bool invariant(void)
 /* The kernel tells the time by it: hypervisors may hide the bit. */
 static bool trusted_by_kernel(void)
 {
-    static const char path[] =
-        "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    static const char path[] = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     char buf[8] = "";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool yes = fd >= 0 && read(fd, buf, sizeof(buf) - 1) > 0 && strncmp(buf, "tsc", 3) == 0;

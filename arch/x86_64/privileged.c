@@ -179,8 +179,8 @@ static enum ukvm_answer to_cr(struct uk_x86_run *r)
 static enum ukvm_answer from_cr(struct uk_x86_run *r)
 {
     const struct ukvm_x86_state *st = r->st;
-    const uint64_t *const regs[16] = {[0] = &st->cr0, [2] = &st->cr2, [3] = &st->cr3,
-                                      [4] = &st->cr4, [8] = &st->cr8};
+    const uint64_t *const regs[16] = {
+        [0] = &st->cr0, [2] = &st->cr2, [3] = &st->cr3, [4] = &st->cr4, [8] = &st->cr8};
 
     if (!regs[r->i.reg])
         return ud(r);
@@ -251,7 +251,10 @@ static const struct msr {
     size_t at;
     bool address;
 } msrs[] = {
-#define MSR(nr, member, address) {nr, UKVM_MSR, offsetof(struct ukvm_x86_state, member), address}
+#define MSR(nr, member, address)                                                                   \
+    {                                                                                              \
+        nr, UKVM_MSR, offsetof(struct ukvm_x86_state, member), address                             \
+    }
     MSR(0x10, tsc, false),
     MSR(0x174, sysenter_cs, false),
     MSR(0x175, sysenter_esp, true),

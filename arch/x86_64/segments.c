@@ -142,8 +142,7 @@ enum ukvm_answer uk_x86_mov_sreg(struct uk_x86_run *r)
 
     if (which == UKVM_CS || which > UKVM_GS)
         return uk_x86_raise(r, UK_X86_UD, false, 0, 0);
-    if (!uk_x86_load_rm(r, 2, &selector, &a) ||
-        !load(r, which, (uint16_t)selector, cpl(r), &a))
+    if (!uk_x86_load_rm(r, 2, &selector, &a) || !load(r, which, (uint16_t)selector, cpl(r), &a))
         return a;
     r->ex->changed = UKVM_SYS;
     return UKVM_DONE;

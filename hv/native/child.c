@@ -132,9 +132,10 @@ static int fork_child(struct ukvm_hvb *b, int go, struct ukvm_error *err)
 
 static int seize(struct ukvm_hvb *b, int go, struct ukvm_error *err)
 {
-    static const char *const steps[] = {
-        [FAILED_PARENT] = "its start", [FAILED_SESSION] = "setsid",
-        [FAILED_PRIVS] = "no_new_privs", [FAILED_CLOSE] = "close_range (it needs Linux 5.9)"};
+    static const char *const steps[] = {[FAILED_PARENT] = "its start",
+                                        [FAILED_SESSION] = "setsid",
+                                        [FAILED_PRIVS] = "no_new_privs",
+                                        [FAILED_CLOSE] = "close_range (it needs Linux 5.9)"};
     unsigned long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP;
     const uint64_t open = 0;
     int status = 0;
@@ -241,9 +242,9 @@ static int furnish(struct ukvm_hv *hv, struct ukvm_error *err)
 {
     struct ukvm_hvb *b = hv->b;
     uint64_t fd = (uint64_t)b->mem_fd;
-    int rc = CALL((uintptr_t)uk_native_first_site, "mapping guest memory for execution", SYS_mmap,
-                  STUB, UK_NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd,
-                  UK_NATIVE_FIRST);
+    int rc =
+        CALL((uintptr_t)uk_native_first_site, "mapping guest memory for execution", SYS_mmap, STUB,
+             UK_NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, UK_NATIVE_FIRST);
 
     if (rc == UKVM_OK && UK_NATIVE_SANDBOX)
         rc = unmap_all(b, err);

@@ -50,7 +50,8 @@ bool uk_native_tsc_traps(struct ukvm_hv *hv)
     struct ukvm_hvb *b = hv->b;
     uint64_t rip = 0;
 
-    if (set_trap(hv, PR_TSC_SIGSEGV, NULL) != UKVM_OK || uk_native_try(hv, code, sizeof(code), &rip))
+    if (set_trap(hv, PR_TSC_SIGSEGV, NULL) != UKVM_OK ||
+        uk_native_try(hv, code, sizeof(code), &rip))
         return false;
     if (!b->tsc_trap)
         set_trap(hv, PR_TSC_ENABLE, NULL);
@@ -67,8 +68,7 @@ static int trap(struct ukvm_hv *hv, struct ukvm_error *err)
     return set_trap(hv, PR_TSC_SIGSEGV, err);
 }
 
-int uk_native_open_tsc(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg,
-                       struct ukvm_error *err)
+int uk_native_open_tsc(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg, struct ukvm_error *err)
 {
     struct ukvm_hvb *b = hv->b;
 

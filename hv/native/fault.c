@@ -35,7 +35,7 @@ size_t uk_native_fetch(const struct ukvm_hv *hv, ukvm_gva_t gva, uint8_t *buf, s
 }
 
 static enum uk_native_what raise_in(struct ukvm_hvb *b, struct ukvm_exit *ex, int vector,
-                                 bool has_code)
+                                    bool has_code)
 {
     ex->kind = UKVM_EXIT_EXCEPTION;
     ex->pc = ex->next = b->regs.rip;
@@ -88,8 +88,7 @@ static void refused(const struct ukvm_hv *hv, const struct ukvm_mem_access *a,
     ex->write = a->write;
 }
 
-static enum uk_native_what page_fault(struct ukvm_hv *hv, const siginfo_t *si,
-                                      struct ukvm_exit *ex)
+static enum uk_native_what page_fault(struct ukvm_hv *hv, const siginfo_t *si, struct ukvm_exit *ex)
 {
     ukvm_gva_t addr = (uintptr_t)si->si_addr;
     struct ukvm_mem_access a = {0};

@@ -46,8 +46,8 @@ struct ukvm_hvb {
     bool tables_checked; /* the page tables are those that the child's mappings stand for */
 
     int mem_fd;
-    uint8_t *view;       /* UKVM_PROT_* for each page */
-    bool nx;             /* execute rights count */
+    uint8_t *view; /* UKVM_PROT_* for each page */
+    bool nx;       /* execute rights count */
     struct uk_native_trap *traps;
     size_t ntraps;
     bool drs_loaded; /* the child has debug registers in use */
@@ -107,7 +107,7 @@ const struct ukvm_x86_state *uk_native_state(struct ukvm_hvb *b);
 /* clock.c */
 int uk_native_open_tsc(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg,
                        struct ukvm_error *err);
-bool uk_native_tsc_traps(struct ukvm_hv *hv); /* can it be made to? */
+bool uk_native_tsc_traps(struct ukvm_hv *hv);     /* can it be made to? */
 uint64_t uk_native_tsc(const struct ukvm_hvb *b); /* the guest's, now */
 int uk_native_set_tsc(struct ukvm_hv *hv, uint64_t tsc, struct ukvm_error *err);
 

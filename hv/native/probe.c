@@ -147,7 +147,8 @@ static void try_all(struct probe *p)
     fact(r, "system calls", locked ? "refused" : "not refused");
     fact(r, "sse", fp ? "yes" : "no");
     fact(r, "single-step", try_step(p) ? "yes" : "no");
-    fact(r, "watchpoints", try_watch(p) ? "4, by debug registers" : "no: debug registers have no effect here");
+    fact(r, "watchpoints",
+         try_watch(p) ? "4, by debug registers" : "no: debug registers have no effect here");
     fact(r, "tsc", "%llu MHz", (unsigned long long)p->hv.b->tsc_hz / 1000000);
 }
 

@@ -13,9 +13,9 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-#define EVENT(status)   ((status) >> 8)
-#define STOP_OF(event)  (SIGTRAP | (event) << 8)
-#define VSYSCALL        UINT64_C(0xffffffffff600000) /* Linux, asm/vsyscall.h */
+#define EVENT(status)  ((status) >> 8)
+#define STOP_OF(event) (SIGTRAP | (event) << 8)
+#define VSYSCALL       UINT64_C(0xffffffffff600000) /* Linux, asm/vsyscall.h */
 
 /* A run under way. (again): the stop was no exit, the child goes on. */
 struct run {
@@ -156,8 +156,7 @@ static bool moves_flags(const struct run *r)
     uint8_t buf[UK_X86_INSN_MAX];
     struct uk_x86_insn i;
 
-    return uk_x86_insn_opcode(&i, buf,
-                              uk_native_fetch(r->hv, r->b->regs.rip, buf, sizeof(buf))) &&
+    return uk_x86_insn_opcode(&i, buf, uk_native_fetch(r->hv, r->b->regs.rip, buf, sizeof(buf))) &&
            i.map == UK_X86_MAP_1 && (i.op == 0x9c || i.op == 0x9d || i.op == 0xcd || i.op == 0xcf);
 }
 

@@ -81,11 +81,12 @@ static int set_sys(struct ukvm_hvb *b, const struct ukvm_x86_state *st, struct u
 static const struct {
     size_t state, len, fx;
 } fpu[] = {
-#define FPU(member, fx) {offsetof(struct ukvm_x86_state, member), \
-                         sizeof(((struct ukvm_x86_state *)0)->member), fx}
-    FPU(st, 32), FPU(xmm, 160), FPU(fcw, 0),  FPU(fsw, 2),
-    FPU(ftw, 4), FPU(fop, 6),   FPU(fip, 8),  FPU(fdp, 16),
-    FPU(mxcsr, 24),
+#define FPU(member, fx)                                                                            \
+    {                                                                                              \
+        offsetof(struct ukvm_x86_state, member), sizeof(((struct ukvm_x86_state *)0)->member), fx  \
+    }
+    FPU(st, 32), FPU(xmm, 160), FPU(fcw, 0),  FPU(fsw, 2),    FPU(ftw, 4),
+    FPU(fop, 6), FPU(fip, 8),   FPU(fdp, 16), FPU(mxcsr, 24),
 #undef FPU
 };
 #define NFPU (sizeof(fpu) / sizeof(fpu[0]))
@@ -131,8 +132,7 @@ static const struct {
     {UKVM_GPR, 0, offsetof(struct ukvm_x86_state, seg)},
     {UKVM_SYS, offsetof(struct ukvm_x86_state, seg), offsetof(struct ukvm_x86_state, st)},
     {UKVM_FPU, offsetof(struct ukvm_x86_state, st), offsetof(struct ukvm_x86_state, tsc)},
-    {UKVM_MSR, offsetof(struct ukvm_x86_state, tsc),
-     offsetof(struct ukvm_x86_state, exc_pending)},
+    {UKVM_MSR, offsetof(struct ukvm_x86_state, tsc), offsetof(struct ukvm_x86_state, exc_pending)},
     {UKVM_EVENT, offsetof(struct ukvm_x86_state, exc_pending), sizeof(struct ukvm_x86_state)},
 };
 #define NGROUPS (sizeof(groups_at) / sizeof(groups_at[0]))

@@ -10,9 +10,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define BIG  UINT64_C(0x200000)
-#define ADDR UINT64_C(0x000ffffffffff000)
-#define PS   UINT64_C(0x80)
+#define BIG        UINT64_C(0x200000)
+#define ADDR       UINT64_C(0x000ffffffffff000)
+#define PS         UINT64_C(0x80)
 #define CR0_NO_FPU UINT64_C(0xc) /* EM, TS: the next use is #NM, which CPL 3 would not get */
 
 /* The table that maps (gva) at (level) 3 to 0 lies in the hole, and those above it. */

@@ -162,8 +162,8 @@ int uk_native_arm(struct ukvm_hv *hv, const struct ukvm_trap *traps, size_t n, b
     for (size_t i = 0; i < n; i++) {
         bool exec = traps[i].kind == UKVM_TRAP_EXEC;
 
-        done[i] = exec || ((hv->caps & UKVM_CAP_WATCH) && watchable(&traps[i]) &&
-                           watches < UK_NATIVE_DRS);
+        done[i] = exec ||
+                  ((hv->caps & UKVM_CAP_WATCH) && watchable(&traps[i]) && watches < UK_NATIVE_DRS);
         if (!done[i])
             continue;
         watches += exec ? 0 : 1;

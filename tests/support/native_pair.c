@@ -107,10 +107,10 @@ void side_memory(uint8_t *image, const void *code, size_t len)
         unsigned at;
         uint64_t desc;
     } descs[] = {
-        {SEL_CODE, 0x00af9b000000ffff},      {SEL_DATA, 0x00cf93000000ffff},
-        {SEL_RODATA, 0x12cf90345678ffff},    {SEL_ABSENT, 0x00cf13000000ffff},
-        {SEL_USER, 0x00cff2000000ffff},      {SEL_CONFORMING, 0x00af9e000000ffff},
-        {SEL_TSS, 0x0000890220000067},       {SEL_LDT, 0x000082020000007f},
+        {SEL_CODE, 0x00af9b000000ffff},   {SEL_DATA, 0x00cf93000000ffff},
+        {SEL_RODATA, 0x12cf90345678ffff}, {SEL_ABSENT, 0x00cf13000000ffff},
+        {SEL_USER, 0x00cff2000000ffff},   {SEL_CONFORMING, 0x00af9e000000ffff},
+        {SEL_TSS, 0x0000890220000067},    {SEL_LDT, 0x000082020000007f},
         {SEL_GATE, 0x00008c0000080000},
     };
 

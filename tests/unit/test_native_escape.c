@@ -280,7 +280,7 @@ int main(void)
     };
 
     __builtin_cpu_init();
-    return cmocka_run_group_tests_name(
-        UK_NATIVE_SANDBOX ? "native escapes" : "native escapes without the sandbox", tests, NULL,
-        NULL);
+    return cmocka_run_group_tests_name(UK_NATIVE_SANDBOX ? "native escapes"
+                                                         : "native escapes without the sandbox",
+                                       tests, NULL, NULL);
 }

@@ -50,9 +50,9 @@ static uint64_t canonical(void)
 static uint64_t selector(void)
 {
     /* A null selector loads without a trap: docs/STATUS.md. */
-    static const uint16_t some[] = {SEL_CODE,     SEL_DATA,       SEL_DATA,   SEL_DATA,
-                                    SEL_RODATA,   SEL_ABSENT,     SEL_USER,   SEL_USER | 3,
-                                    SEL_DATA | 1, SEL_CONFORMING, SEL_TSS,    SEL_LDT,
+    static const uint16_t some[] = {SEL_CODE,     SEL_DATA,       SEL_DATA,    SEL_DATA,
+                                    SEL_RODATA,   SEL_ABSENT,     SEL_USER,    SEL_USER | 3,
+                                    SEL_DATA | 1, SEL_CONFORMING, SEL_TSS,     SEL_LDT,
                                     SEL_GATE,     SEL_BEYOND,     SEL_DATA | 4};
 
     return some[below(sizeof(some) / sizeof(some[0]))];
@@ -141,7 +141,8 @@ static void selector_in_ax(struct insn *i)
 
 static void system_selector(struct insn *i)
 {
-    static const uint16_t some[] = {SEL_TSS, SEL_RODATA, SEL_TSS, SEL_TSS, SEL_LDT, SEL_LDT, SEL_DATA, SEL_GATE,
+    static const uint16_t some[] = {SEL_TSS,    SEL_RODATA,  SEL_TSS,    SEL_TSS,
+                                    SEL_LDT,    SEL_LDT,     SEL_DATA,   SEL_GATE,
                                     SEL_BEYOND, SEL_TSS | 4, SEL_TSS | 1};
 
     i->st->gpr[UKVM_RAX] = (any() & ~UINT64_C(0xffff)) | some[below(11)];
@@ -202,9 +203,9 @@ static void dr7_value(struct insn *i)
     i->st->gpr[some_register(i, 3)] = (any() & 0xffff0300) | 0x400;
 }
 
-static const uint32_t msrs[] = {0x174,      0x175,      0x176,      0x277,      0xc0000080,
-                                0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100,
-                                0xc0000101, 0xc0000102};
+static const uint32_t msrs[] = {0x174,      0x175,      0x176,      0x277,
+                                0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083,
+                                0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102};
 
 static void msr(struct insn *i)
 {
@@ -224,7 +225,7 @@ static void msr(struct insn *i)
 
 static void far_frame(struct insn *i)
 {
-    static const uint16_t some[] = {SEL_CODE, SEL_CODE, SEL_CODE,   0,         SEL_DATA,
+    static const uint16_t some[] = {SEL_CODE, SEL_CODE,       SEL_CODE,   0,         SEL_DATA,
                                     SEL_TSS,  SEL_CONFORMING, SEL_BEYOND, SEL_ABSENT};
     uint64_t rsp = i->st->gpr[UKVM_RSP];
 
@@ -234,8 +235,8 @@ static void far_frame(struct insn *i)
 
 static void iret_frame(struct insn *i)
 {
-    static const uint16_t stacks[] = {SEL_DATA, SEL_DATA, SEL_DATA, SEL_RODATA, SEL_CODE,
-                                      SEL_BEYOND};
+    static const uint16_t stacks[] = {SEL_DATA,   SEL_DATA, SEL_DATA,
+                                      SEL_RODATA, SEL_CODE, SEL_BEYOND};
     uint64_t rsp = i->st->gpr[UKVM_RSP];
 
     far_frame(i);
@@ -266,8 +267,15 @@ static void divide(struct insn *i)
 /* Not mapped, beyond memory, not canonical. */
 static void bad_rbx(struct insn *i)
 {
-    static const uint64_t some[] = {0, 0x1000, 0xfff8, 0x200000, 0x40000000, 0x7fffffffe000,
-                                    0xffff800000000000, 0xffffffffff600000, 0x8000000000000000};
+    static const uint64_t some[] = {0,
+                                    0x1000,
+                                    0xfff8,
+                                    0x200000,
+                                    0x40000000,
+                                    0x7fffffffe000,
+                                    0xffff800000000000,
+                                    0xffffffffff600000,
+                                    0x8000000000000000};
 
     i->st->gpr[UKVM_RBX] = some[below(9)] + below(0xff0);
     if (below(8) == 0) /* across the last page's end */
@@ -370,8 +378,8 @@ static void show(const struct side *s, char *buf, size_t size)
     snprintf(buf, size,
              "exit %d answer %d vector %d code 0x%x addr 0x%" PRIx64 " pc 0x%" PRIx64
              " next 0x%" PRIx64 " rip 0x%" PRIx64 " rflags 0x%" PRIx64 " rsp 0x%" PRIx64,
-             s->ex.kind, (int)s->answer, s->ex.vector, s->ex.code, s->ex.addr, s->ex.pc,
-             s->ex.next, s->st.rip, s->st.rflags, s->st.gpr[UKVM_RSP]);
+             s->ex.kind, (int)s->answer, s->ex.vector, s->ex.code, s->ex.addr, s->ex.pc, s->ex.next,
+             s->st.rip, s->st.rflags, s->st.gpr[UKVM_RSP]);
 }
 
 static void first_difference(char *buf, size_t size)
@@ -409,8 +417,7 @@ static bool same_event(void)
 
 static void normalise(struct side *s)
 {
-    uk_x86_normalise((struct ukvm_mem){s->hv.mem, PAIR_MEM},
-                     (struct ukvm_state *)(void *)&s->st);
+    uk_x86_normalise((struct ukvm_mem){s->hv.mem, PAIR_MEM}, (struct ukvm_state *)(void *)&s->st);
 }
 
 static bool same(void)

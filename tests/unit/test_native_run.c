@@ -144,8 +144,8 @@ static void test_read_only_view(void **state)
 
     (void)state;
     start.gpr[UKVM_RBX] = PAIR_DATA + 16;
-    assert_int_equal(ukvm_hv_native.protect(&guest.hv, PAIR_DATA, 4096,
-                                            UKVM_PROT_R, &err), UKVM_OK);
+    assert_int_equal(ukvm_hv_native.protect(&guest.hv, PAIR_DATA, 4096, UKVM_PROT_R, &err),
+                     UKVM_OK);
     load(code, sizeof(code));
     assert_int_equal(go(false), UKVM_EXIT_PROT);
     assert_int_equal(guest.ex.pc, PAIR_CODE);
