@@ -98,12 +98,13 @@ static _Noreturn void child(pid_t parent, int go, int mem_fd)
 static int refuse_ptrace(struct ukvm_error *err)
 {
     char yama = '0';
-    int fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+    int error = errno, fd = open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0 && read(fd, &yama, 1) != 1)
         yama = '0';
     if (fd >= 0)
         close(fd);
+    errno = error;
     if (yama >= '2')
         return uk_error_sys(err, "sysctl kernel.yama.ptrace_scope=1, or use --hv=emu",
                             "native: ptrace (kernel.yama.ptrace_scope=%c)", yama);
