@@ -117,6 +117,12 @@ struct ukvm_arch {
     void (*deliver)(struct ukvm_state *st, struct ukvm_mem mem, const struct ukvm_exit *ex,
                     struct ukvm_delivery *out, struct ukvm_range *wrote);
 
+    /*
+     * What is different about the instruction in (insn, len) for a guest without privilege, in
+     * words; NULL: nothing, or it traps. Its length in (*used), 0: not known.
+     */
+    const char *(*shows)(const uint8_t *insn, size_t len, size_t *used);
+
     /* "#PF write to not present 0x7f000000 (error code 0x2)": into (buf), one line. */
     void (*explain)(int vector, bool has_code, uint32_t code, uint64_t addr, char *buf,
                     size_t size);

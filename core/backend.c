@@ -107,6 +107,7 @@ static int make(struct ukvm *vm, const struct ukvm_backend *row, uint64_t tsc_hz
         .e_machine = vm->arch->e_machine,
         .interrupt_signal = vm->cfg.interrupt_signal,
         .tsc_hz = tsc_hz,
+        .nx = vm->cfg.nx,
     };
     struct ukvm_hv *hv = calloc(1, sizeof(*hv));
     int rc;
@@ -122,7 +123,10 @@ static int make(struct ukvm *vm, const struct ukvm_backend *row, uint64_t tsc_hz
         free(hv);
         return rc;
     }
-    rc = uk_mem_protect(vm, hv, err);
+    if (vm->cfg.nx && !(hv->caps & UKVM_CAP_NX))
+        rc = uk_error(err, UKVM_ENOTSUP, "--nx: %s: it cannot; --hv=native", row->name);
+    if (rc == UKVM_OK)
+        rc = uk_mem_protect(vm, hv, err);
     if (rc != UKVM_OK) {
         uk_backend_close(vm, hv);
         return rc;

@@ -252,6 +252,8 @@ static int build(struct ukvm *vm, const struct ukvm_config *cfg, struct ukvm_err
     if (rc == UKVM_OK)
         rc = uk_backend_open(vm, err);
     if (rc == UKVM_OK)
+        uk_scan(vm);
+    if (rc == UKVM_OK)
         rc = uk_hypercall_register_rows(vm, err);
     if (rc == UKVM_OK)
         rc = set_up_modules(vm, err);

@@ -145,6 +145,9 @@ struct uk_image *uk_machine_image(const struct ukvm *vm);
 int uk_backend_open(struct ukvm *vm, struct ukvm_error *err);
 void uk_backend_close(struct ukvm *vm, struct ukvm_hv *hv);
 
+/* scan.c: notes on instructions that differ on this backend. The image is in memory. */
+void uk_scan(struct ukvm *vm);
+
 /* mem.c */
 int uk_mem_create(struct ukvm *vm, size_t size, struct ukvm_error *err);
 void uk_mem_destroy(struct ukvm *vm);

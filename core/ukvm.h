@@ -76,11 +76,12 @@ struct ukvm_hv {
 struct ukvm_config {
     const char *image;             /* path of the ELF unikernel */
     const char *symbols;           /* path of separate debug information, or NULL: looked for */
-    const char *backend;           /* "kvm", "emu"; NULL: the first that runs guests in full */
+    const char *backend;           /* a name, "emu"; NULL: the first that runs guests in full */
     const struct ukvm_hv_ops *ops; /* a backend of the caller's own (hv.h) instead, or NULL */
     const char *plugin_dir;        /* where plugins are; NULL: beside the program, then libexec */
     size_t mem_size;               /* bytes, rounded down to 2 MiB; 0: 512 MiB */
     enum ukvm_abi abi;             /* UKVM_ABI_AUTO: told from the image */
+    bool nx;                       /* enforce execute rights; UKVM_ENOTSUP if the backend cannot */
     bool low_memory_original;      /* the original's low memory: tables writable below 64 KiB */
     int console_fd;                /* where PUTS goes; 0 means 1, standard output */
     int interrupt_signal;          /* a signal the KVM backend may use; 0: SIGURG */

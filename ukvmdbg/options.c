@@ -79,7 +79,7 @@ const struct ud_option ud_options[] = {
     {"report", GUESTS, UD_ARG_NEEDED, "FILE.json", "write how the run ended", NULL, false},
     {"core", GUESTS, UD_ARG_NEEDED, "DIR", "keep a core of a failure there", NULL, false},
     {"annotate", GUESTS, UD_ARG_NONE, NULL, "annotate failures for GitHub", NULL, false},
-    {"nx", GUESTS, UD_ARG_NONE, NULL, "enforce execute rights", NULL, false},
+    {"nx", GUESTS, UD_ARG_NONE, NULL, "enforce execute rights", ud_value_nx, false},
     {"listen", BIT(UD_GDB), UD_ARG_NEEDED, "[HOST]:PORT|unix:PATH|stdio", "where (127.0.0.1:1234)",
      NULL, false},
     {"allow-remote", BIT(UD_GDB), UD_ARG_NONE, NULL, "listen beyond this machine", NULL, false},

@@ -58,6 +58,7 @@ struct ud_options {
     const char *symbols, *disk, *net, *net_mac, *pcap;
     size_t mem_size; /* bytes; 0: the default */
     enum ukvm_abi abi;
+    bool nx;
     bool low_memory_original;
     int64_t timeout_ns; /* 0: none */
     enum ud_color color;
@@ -106,7 +107,7 @@ void ud_help_version(struct ud_out *out);
 /* values.c: what options mean; each is an option's apply. */
 ud_apply_fn ud_value_help, ud_value_version, ud_value_hv, ud_value_mem, ud_value_abi,
     ud_value_symbols, ud_value_disk, ud_value_net, ud_value_net_mac, ud_value_pcap,
-    ud_value_timeout, ud_value_low_memory, ud_value_color, ud_value_file, ud_value_ex,
+    ud_value_timeout, ud_value_low_memory, ud_value_nx, ud_value_color, ud_value_file, ud_value_ex,
     ud_value_batch, ud_value_json;
 
 #endif /* UD_OPTIONS_H */

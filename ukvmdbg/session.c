@@ -81,6 +81,7 @@ static int make(struct ud_session *s, struct ukvm_error *err)
         .backend = s->hv,
         .mem_size = o->mem_size,
         .abi = o->abi,
+        .nx = o->nx,
         .low_memory_original = o->low_memory_original,
     };
     int rc = ukvm_create(&s->vm, &cfg, err);

@@ -105,6 +105,13 @@ int ud_value_low_memory(struct ud_options *o, const char *value, struct ukvm_err
     return UKVM_OK;
 }
 
+int ud_value_nx(struct ud_options *o, const char *value, struct ukvm_error *err)
+{
+    (void)value, (void)err;
+    o->nx = true;
+    return UKVM_OK;
+}
+
 int ud_value_timeout(struct ud_options *o, const char *value, struct ukvm_error *err)
 {
     char *end;

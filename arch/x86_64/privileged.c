@@ -325,7 +325,7 @@ static enum ukvm_answer swapgs(struct uk_x86_run *r)
     return changed(r, UKVM_SYS | UKVM_MSR);
 }
 
-/* --- the table ---------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------ */
 
 #define REG(n) (1u << (n))
 

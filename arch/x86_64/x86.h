@@ -129,6 +129,10 @@ void uk_x86_serve(struct ukvm_state *st, const struct ukvm_exit *ex, const void 
 size_t uk_x86_accesses(const struct ukvm_state *st, const uint8_t *insn, size_t len,
                        struct ukvm_mem_access *out, size_t max, size_t *used);
 
+/* --- shows.c ---------------------------------------------------------------------- */
+
+const char *uk_x86_shows(const uint8_t *insn, size_t len, size_t *used);
+
 /* --- deliver.c, explain.c, normalise.c --------------------------------------------- */
 
 void uk_x86_deliver(struct ukvm_state *st, struct ukvm_mem mem, const struct ukvm_exit *ex,

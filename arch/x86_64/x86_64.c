@@ -21,6 +21,7 @@ const struct ukvm_arch uk_arch_x86_64 = {
     .emulate = uk_x86_emulate,
     .serve = uk_x86_serve,
     .deliver = uk_x86_deliver,
+    .shows = uk_x86_shows,
     .explain = uk_x86_explain,
     .cookie = uk_x86_cookie,
     .normalise = uk_x86_normalise,

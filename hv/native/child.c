@@ -35,7 +35,7 @@
 #define UK_NATIVE_SANDBOX 1
 #endif
 
-#define STUB        UINT64_C(0x600000000000) /* where the code that empties the child is meanwhile */
+#define STUB        UINT64_C(0x600000000000) /* where the code is that empties the child */
 #define USER_END    UINT64_C(0x7ffffffff000) /* TASK_SIZE of four-level tables (Linux) */
 #define KERNEL_MASK 8                        /* bytes of the kernel's sigset_t */
 #define XSTATE_MAX  16384

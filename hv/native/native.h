@@ -77,7 +77,7 @@ extern const struct ukvm_hv_ops ukvm_hv_native;
 uint64_t uk_native_now_ns(void);
 
 /* child.c */
-/* Make the child: guest memory and nothing else in it, stopped. uk_native_kill() also on failure. */
+/* The child, with guest memory and nothing else, stopped. uk_native_kill() also on failure. */
 int uk_native_spawn(struct ukvm_hv *hv, struct ukvm_error *err);
 void uk_native_kill(struct ukvm_hvb *b);
 
@@ -139,6 +139,7 @@ int uk_native_debug(struct ukvm_hvb *b, struct ukvm_exit *ex, struct ukvm_error 
 /* view.c */
 int uk_native_protect(struct ukvm_hv *hv, ukvm_gpa_t gpa, size_t len, unsigned prot,
                       struct ukvm_error *err);
+bool uk_native_may_execute(const struct ukvm_hv *hv, ukvm_gva_t gva);
 /* Where guest memory may be executed, for uk_native_call(); 0: nowhere. */
 ukvm_gpa_t uk_native_executable(const struct ukvm_hv *hv);
 

@@ -174,7 +174,7 @@ static int on_debug(struct run *r)
     return !r->how->step || repeats(r) ? AGAIN : UKVM_OK;
 }
 
-/* --- stops ---------------------------------------------------------------------------------------- */
+/* --- stops ---------------------------------------------------------------------------- */
 
 /* The backend's own answer to RDTSC and RDTSCP. */
 static int serve_tsc(struct run *r)
@@ -201,6 +201,8 @@ static bool is_plain_port(const struct run *r)
 {
     uint8_t op = byte_at(r, r->b->regs.rip);
 
+    if (!uk_native_may_execute(r->hv, r->b->regs.rip))
+        return false;
     return (op & 0xfc) == 0xe4 || (op & 0xfc) == 0xec ||
            (op == 0xf4 && byte_at(r, r->b->regs.rip - 1) != UK_X86_OF); /* INT 4: fault.c */
 }
@@ -258,7 +260,7 @@ static int on_stop(struct run *r, int status)
     return rc;
 }
 
-/* --- the run ------------------------------------------------------------------------------------------ */
+/* --- the run -------------------------------------------------------------------------- */
 
 static int go(struct run *r)
 {

@@ -77,7 +77,7 @@ static int set_sys(struct ukvm_hvb *b, const struct ukvm_x86_state *st, struct u
 
 /* --- floating point --------------------------------------------------------------------- */
 
-/* FXSAVE's layout (SDM vol. 1, table 10-2), which struct user_fpregs_struct is, in state's order. */
+/* FXSAVE's layout (SDM vol. 1, table 10-2), which struct user_fpregs_struct has. */
 static const struct {
     size_t state, len, fx;
 } fpu[] = {

@@ -45,10 +45,16 @@ int uk_native_protect(struct ukvm_hv *hv, ukvm_gpa_t gpa, size_t len, unsigned p
     return uk_error_sys(err, "use --hv=emu", "native: mprotect");
 }
 
+bool uk_native_may_execute(const struct ukvm_hv *hv, ukvm_gva_t gva)
+{
+    return gva >= UK_NATIVE_FIRST && gva < hv->mem_size &&
+           (to_host(hv->b, hv->b->view[gva / UK_NATIVE_PAGE]) & PROT_EXEC);
+}
+
 ukvm_gpa_t uk_native_executable(const struct ukvm_hv *hv)
 {
     for (size_t i = UK_NATIVE_FIRST / UK_NATIVE_PAGE; i < hv->mem_size / UK_NATIVE_PAGE; i++)
-        if (to_host(hv->b, hv->b->view[i]) & PROT_EXEC)
+        if (uk_native_may_execute(hv, i * UK_NATIVE_PAGE))
             return i * UK_NATIVE_PAGE;
     return 0;
 }

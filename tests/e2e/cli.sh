@@ -51,7 +51,7 @@ is "$status" 0 "no standard input: status 0"
 for c in gdb trace stat record replay diff info core sites gdb-files; do
     refused 125 'not yet: .*; ' "$c" $c "$e/hello.ukvm"
 done
-for o in --gdb --gdb=1 --gdb-port=1 --dumpcore --stack-limit=1 --record --report=f --core=d --annotate --nx; do
+for o in --gdb --gdb=1 --gdb-port=1 --dumpcore --stack-limit=1 --record --report=f --core=d --annotate; do
     refused 125 'not yet: .*; ' "run $o" run $o "$e/hello.ukvm"
 done
 refused 125 'not yet: .*; ' "a recording" run "$T/x.ukr"

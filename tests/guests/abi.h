@@ -159,7 +159,7 @@ size_t str_len(const char *s);
 int str_same(const char *a, const char *b);
 int word(char **text, const char *want);
 uint64_t number(char **text);
-/* Is it told, as "cpl3", that it runs without privilege: that some of what it reads is the host's? */
+/* Is it told, by "cpl3", that it has no privilege, so that some of what it reads is the host's? */
 int told_cpl3(const char *cmdline);
 void *memcpy(void *to, const void *from, size_t n);
 void *memset(void *to, int value, size_t n);

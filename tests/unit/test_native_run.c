@@ -155,6 +155,32 @@ static void test_read_only_view(void **state)
     assert_int_equal(guest.hv.mem[PAIR_DATA + 16], 0);
 }
 
+static enum ukvm_exit_kind jump_to_data(bool nx)
+{
+    static const uint8_t code[] = {0xff, 0xe3}; /* jmp rbx */
+    struct ukvm_hv_config cfg = {.mem_fd = guest.fd, .e_machine = 62, .nx = nx};
+
+    ukvm_hv_native.destroy(&guest.hv);
+    assert_int_equal(ukvm_hv_native.create(&guest.hv, &cfg, &err), UKVM_OK);
+    assert_int_equal(
+        ukvm_hv_native.protect(&guest.hv, PAIR_DATA, 4096, UKVM_PROT_R | UKVM_PROT_W, &err),
+        UKVM_OK);
+    start.gpr[UKVM_RBX] = PAIR_DATA;
+    load(code, sizeof(code));
+    guest.hv.mem[PAIR_DATA] = 0xf4;
+    return go(false);
+}
+
+static void test_execute_rights(void **state)
+{
+    (void)state;
+    assert_int_equal(jump_to_data(false), UKVM_EXIT_INSN);
+    assert_int_equal(jump_to_data(true), UKVM_EXIT_PROT);
+    assert_int_equal(guest.ex.addr, PAIR_DATA);
+    assert_int_equal(guest.ex.pc, PAIR_DATA);
+    assert_false(guest.ex.write);
+}
+
 static void test_other_page_tables_name_emu(void **state)
 {
     static const uint8_t code[] = {0x0f, 0x22, 0xd8, 0xf4}; /* mov cr3, rax */
@@ -171,7 +197,7 @@ static void test_other_page_tables_name_emu(void **state)
     assert_non_null(strstr(guest.ex.msg, "page tables of the guest's own"));
 }
 
-/* --- interrupts ---------------------------------------------------------------------------------- */
+/* --- interrupts ----------------------------------------------------------------------- */
 
 static void *kick(void *arg)
 {
@@ -216,7 +242,7 @@ static void test_foreign_signals(void **state)
     }
 }
 
-/* --- the clock ------------------------------------------------------------------------------------- */
+/* --- the clock ------------------------------------------------------------------------ */
 
 static uint64_t guest_reads_tsc(void)
 {
@@ -287,7 +313,7 @@ static void test_tsc_frequency(void **state)
     assert_true(seen > hz - hz / 1000 && seen < hz + hz / 1000);
 }
 
-/* --- the child's end ------------------------------------------------------------------------------------ */
+/* --- the child's end ------------------------------------------------------------------ */
 
 static void test_killed_child(void **state)
 {
@@ -331,7 +357,7 @@ static void test_killed_monitor(void **state)
     close(pipe_fd[1]);
 }
 
-/* --- inside somebody's process ----------------------------------------------------------------------------- */
+/* --- inside somebody's process -------------------------------------------------------- */
 
 static void test_embedder_keeps_its_own(void **state)
 {
@@ -430,7 +456,7 @@ static void test_stolen_stops_in_a_thread(void **state)
     pthread_join(thief, NULL);
 }
 
-/* --- hosts that forbid it ------------------------------------------------------------------------------------- */
+/* --- hosts that forbid it ------------------------------------------------------------- */
 
 /* In a process that may not make system call (nr), with first argument (arg) if it is not 0. */
 static void forbidden(int nr, uint32_t arg, const char *why)
@@ -505,6 +531,7 @@ int main(void)
         ON_GUEST(test_steps),
         ON_GUEST(test_watch),
         ON_GUEST(test_read_only_view),
+        ON_GUEST(test_execute_rights),
         ON_GUEST(test_other_page_tables_name_emu),
         ON_GUEST(test_interrupts),
         ON_GUEST(test_foreign_signals),
