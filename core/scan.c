@@ -32,7 +32,8 @@ static void scan_segment(struct ukvm *vm, const struct ukvm_segment *s, const ch
         size_t used = 0, left = s->filesz - at;
         const char *what;
 
-        what = vm->arch->shows(p + at, left < vm->arch->max_insn ? left : vm->arch->max_insn, &used);
+        what =
+            vm->arch->shows(p + at, left < vm->arch->max_insn ? left : vm->arch->max_insn, &used);
         if (what && first(seen, n, what))
             uk_machine_note(vm, "--hv=%s: at 0x%" PRIx64 ": %s; --hv=emu has no such difference",
                             vm->hv->ops->name, s->gpa + at, what);
