@@ -256,7 +256,7 @@ static void test_popcnt_faults(void **state)
 
 static void test_unsupported(void **state)
 {
-    static const char *const codes[] = {"\x90",         "\x0f\x0b",         "\x0f\x01\xf8",
+    static const char *const codes[] = {"\x90",         "\x0f\x0b",         "\x0f\x01\xc1",
                                         "\x0f\xb8\xc3", "\xf2\x0f\xb8\xc3", "\x66\x0f\xc7\xf0",
                                         "\xc5\xf8\x77"};
 
