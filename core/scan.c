@@ -30,10 +30,9 @@ static void scan_segment(struct ukvm *vm, const struct ukvm_segment *s, const ch
 
     for (size_t at = 0; at < s->filesz;) {
         size_t used = 0, left = s->filesz - at;
-        const char *what;
+        size_t len = left < vm->arch->max_insn ? left : vm->arch->max_insn;
+        const char *what = vm->arch->shows(p + at, len, &used);
 
-        what =
-            vm->arch->shows(p + at, left < vm->arch->max_insn ? left : vm->arch->max_insn, &used);
         if (what && first(seen, n, what))
             uk_machine_note(vm, "--hv=%s: at 0x%" PRIx64 ": %s; --hv=emu has no such difference",
                             vm->hv->ops->name, s->gpa + at, what);

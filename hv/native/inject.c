@@ -8,6 +8,7 @@
 #include "hv/native/native.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -32,8 +33,8 @@ static void bury(struct ukvm_hvb *b, int status)
 }
 
 /*
- * A handler for SIGCHLD may have waited for all children, ours too, and so taken its
- * stop. It is stopped all the same, and tells why.
+ * A handler of another signal may have waited for all children, ours too, and so taken
+ * its stop. It is stopped all the same, and tells why.
  */
 static bool stolen(struct ukvm_hvb *b, int *status)
 {
@@ -68,7 +69,7 @@ static int wait_for(struct ukvm_hvb *b, int *status, struct ukvm_error *err)
     return UKVM_OK;
 }
 
-int uk_native_go(struct ukvm_hvb *b, int how, int *status, struct ukvm_error *err)
+static int let_go(struct ukvm_hvb *b, int how, int *status, struct ukvm_error *err)
 {
     int rc;
 
@@ -78,6 +79,33 @@ int uk_native_go(struct ukvm_hvb *b, int how, int *status, struct ukvm_error *er
     atomic_store(&b->waiting, true);
     rc = wait_for(b, status, err);
     atomic_store(&b->waiting, false);
+    return rc;
+}
+
+bool uk_native_handled(void)
+{
+    struct sigaction sa;
+
+    return sigaction(SIGCHLD, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL &&
+           sa.sa_handler != SIG_IGN;
+}
+
+/*
+ * A handler for SIGCHLD, which the child's stops cause too, may wait for everybody: in
+ * this thread it comes after us. It costs two system calls, so only if there is one.
+ */
+int uk_native_go(struct ukvm_hvb *b, int how, int *status, struct ukvm_error *err)
+{
+    sigset_t chld, old;
+    int rc;
+
+    if (!(b->entered ? b->handled : uk_native_handled()))
+        return let_go(b, how, status, err);
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &chld, &old);
+    rc = let_go(b, how, status, err);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return rc;
 }
 

@@ -61,6 +61,7 @@ struct ukvm_hvb {
     /* Monitor and child on one processor, while exits are frequent. */
     cpu_set_t affinity; /* the thread's own, while entered */
     bool entered, pinned;
+    bool handled;        /* the program has a handler for SIGCHLD, looked at when entered */
     size_t exits;        /* since the rate was last looked at */
     uint64_t exits_from; /* ns, when that was */
 
@@ -93,6 +94,7 @@ int uk_native_call(struct ukvm_hv *hv, long nr, const uint64_t args[6], long *re
 int uk_native_try(struct ukvm_hv *hv, const uint8_t *code, size_t len, uint64_t *rip);
 /* Let the child go, with ptrace request (how), until it stops; (status) as wait gives it. */
 int uk_native_go(struct ukvm_hvb *b, int how, int *status, struct ukvm_error *err);
+bool uk_native_handled(void);
 int uk_native_set_regs(struct ukvm_hvb *b, struct ukvm_error *err);
 int uk_native_get_regs(struct ukvm_hvb *b, struct ukvm_error *err);
 

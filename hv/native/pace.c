@@ -71,6 +71,7 @@ int uk_native_enter(struct ukvm_hv *hv, struct ukvm_error *err)
     if (sched_getaffinity(0, sizeof(b->affinity), &b->affinity))
         return uk_error_sys(err, NULL, "native: processor affinity");
     b->entered = true;
+    b->handled = uk_native_handled();
     b->exits = 0;
     b->exits_from = uk_native_now_ns();
     return UKVM_OK;
