@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "hv/emu/emu.h"
+#include "hv/tsc.h"
 
 /* A counter for guests that must have more than 1 GHz, where the host does not tell its own. */
 #define TSC_HZ_DEFAULT UINT64_C(2000000000)
@@ -140,33 +141,12 @@ static int create(struct ukvm_hv *hv, const struct ukvm_hv_config *cfg, struct u
 
 /* --- the time-stamp counter ------------------------------------------------------- */
 
-#ifdef __x86_64__
-#include <cpuid.h>
-
-/* Crystal times ratio (SDM vol. 2, CPUID leaf 15H), or a hypervisor's kHz (leaf 40000010H). */
 static uint64_t host_tsc_hz(void)
 {
-    unsigned a, b, c, d;
-    uint64_t hz = 0;
+    uint64_t hz = uk_tsc_told();
 
-    if (__get_cpuid(0x15, &a, &b, &c, &d) && a && b && c)
-        hz = (uint64_t)c * b / a;
-    __cpuid(1, a, b, c, d);
-    if (!hz && (c & (1u << 31))) {
-        __cpuid(0x40000000, a, b, c, d);
-        if (a >= 0x40000010 && a < 0x40010000) {
-            __cpuid(0x40000010, a, b, c, d);
-            hz = UINT64_C(1000) * a;
-        }
-    }
-    return hz > UINT64_C(1000000000) ? hz : TSC_HZ_DEFAULT;
+    return hz > UK_TSC_MIN_HZ ? hz : TSC_HZ_DEFAULT;
 }
-#else
-static uint64_t host_tsc_hz(void)
-{
-    return TSC_HZ_DEFAULT;
-}
-#endif
 
 /* The core serves the counter; any frequency can be relied on. */
 static uint64_t tsc_hz(struct ukvm_hv *hv, struct ukvm_error *err)
