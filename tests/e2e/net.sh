@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: ISC
-# net.sh: the network device end to end, on the emulator: curl through a user-mode
+# net.sh: the network device end to end, on the emulator or backend HV: curl through a user-mode
 # network without privileges, echo requests over a TAP without loss, captures by
 # tshark's count, and each refusal. As root in a network namespace of its own.
 # Without arguments the long figures; FAST=1 for short ones.
@@ -8,6 +8,7 @@ if [ "$(id -u)" = 0 ] && [ -z "${UKVM_NETNS:-}" ]; then
     UKVM_NETNS=1 exec unshare -n "$0" "$@"
 fi
 . tests/lib.sh
+hv=${HV:-emu}
 curls=1000 echoes=100000
 [ -z "${FAST:-}" ] || curls=50 echoes=1000
 ping=$O/examples/ping.ukvm http=$O/examples/http.ukvm
@@ -40,7 +41,7 @@ finish() {
 }
 # refused NAME NET ERE
 refused() {
-    run "$UKVMDBG" run --hv=emu --net="$2" "$ping" 10.0.0.2/24
+    run "$UKVMDBG" run --hv="$hv" --net="$2" "$ping" 10.0.0.2/24
     is "$status" 125 "$1: status"
     like "$err" "^ukvmdbg: $3\$" "$1: says why, and what to try"
 }
@@ -48,7 +49,7 @@ refused() {
 # --- user mode -----------------------------------------------------------------------
 port=$((20000 + $$ % 20000))
 # shellcheck disable=SC2086 # words
-start $unprivileged "$UKVMDBG" run --hv=emu --net="user,hostfwd=tcp:$port:80" --pcap="$T/user.pcapng" \
+start $unprivileged "$UKVMDBG" run --hv="$hv" --net="user,hostfwd=tcp:$port:80" --pcap="$T/user.pcapng" \
     "$http" 10.0.2.15/24 "$curls"
 until_says "$T/out" 10.0.2.15 || true
 got=$(curl -s -f --max-time 20 "http://127.0.0.1:$port/#[1-$curls]" | grep -c 'Hello from a unikernel') || true
@@ -59,9 +60,9 @@ is "$(tshark -r "$T/user.pcapng" -Y 'tcp.flags.syn == 1 && tcp.flags.ack == 0' 2
     "$curls" "user mode: the capture has a SYN of each"
 
 # A port that is taken: the machine that has it waits for nobody.
-start "$UKVMDBG" run --hv=emu --net="user,hostfwd=tcp:$port:80" "$http" 10.0.2.15/24
+start "$UKVMDBG" run --hv="$hv" --net="user,hostfwd=tcp:$port:80" "$http" 10.0.2.15/24
 until_says "$T/out" 10.0.2.15 || true
-run "$UKVMDBG" run --hv=emu --net="user,hostfwd=tcp:$port:80" "$http" 10.0.2.15/24
+run "$UKVMDBG" run --hv="$hv" --net="user,hostfwd=tcp:$port:80" "$http" 10.0.2.15/24
 is "$status" 125 "user mode: a port in use: status"
 like "$err" "^ukvmdbg: --net=user: tcp 127.0.0.1:$port: Address already in use; choose another port\$" \
     "user mode: a port in use"
@@ -73,13 +74,13 @@ refused "no such interface" ukvmnone0 '--net=ukvmnone0: no such interface; make 
 refused "no such descriptor" @99 '--net=@99: Bad file descriptor; inherit it open, or use --net=TAP'
 refused "no TAP" lo '--net=lo: .*[;,] or use --net=user'
 refused "an option that is none" user,x=1 '--net=user: x=1: no such option; .*'
-run "$UKVMDBG" run --hv=emu --net=user --net-mac=02:00 "$ping" 10.0.0.2/24
+run "$UKVMDBG" run --hv="$hv" --net=user --net-mac=02:00 "$ping" 10.0.0.2/24
 is "$status" 125 "a malformed MAC: status"
 like "$err" '^ukvmdbg: --net-mac=02:00: .*; ' "a malformed MAC"
-run "$UKVMDBG" run --hv=emu --net=user --pcap=/no/such/folder/f "$ping" 10.0.0.2/24
+run "$UKVMDBG" run --hv="$hv" --net=user --pcap=/no/such/folder/f "$ping" 10.0.0.2/24
 is "$status" 125 "a capture that cannot be made: status"
 like "$err" '^ukvmdbg: --pcap=/no/such/folder/f: No such file or directory; ' "a capture that cannot be made"
-run "$UKVMDBG" run --hv=emu "$ping" 10.0.0.2/24
+run "$UKVMDBG" run --hv="$hv" "$ping" 10.0.0.2/24
 is "$status" 139 "no network: status"
 like "$err" 'no such device attached; --net=user' "no network: what to try"
 
@@ -89,7 +90,7 @@ tap() {
     refused "a TAP that is down" t0 '--net=t0: interface is down; ip link set t0 up'
     ip link set t0 addrgenmode none 2>/dev/null || true
     ip link set t0 up
-    start "$UKVMDBG" run --hv=emu --net=t0 --net-mac=02:00:00:00:00:07 --pcap="$T/tap.pcapng" \
+    start "$UKVMDBG" run --hv="$hv" --net=t0 --net-mac=02:00:00:00:00:07 --pcap="$T/tap.pcapng" \
         "$ping" 10.0.0.2/24 "$echoes"
     until_says "$T/out" answering || true
     refused "a TAP that is taken" t0 '--net=t0: Device or resource busy; .*'
@@ -110,7 +111,7 @@ tap() {
 }
 # The interface goes away under a guest that waits for it.
 tap_goes() {
-    start "$UKVMDBG" run --hv=emu --net=t0 "$ping" 10.0.0.2/24
+    start "$UKVMDBG" run --hv="$hv" --net=t0 "$ping" 10.0.0.2/24
     until_says "$T/out" answering || true
     ip link del t0
     finish
