@@ -48,6 +48,9 @@ cat >"$T/list" <<END
 run      CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_run
 step     CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_kvm_step
 probe    exec $UKVMDBG probe
+native   CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_native_run
+escape   CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_native_escape
+move     exec $UKVMDBG --hv=kvm --batch -ex 'stepi 50' -ex 'hv native' -ex 'stepi 500' -ex 'hv kvm' -ex 'stepi 300' -ex 'hv native' -ex 'stepi 7' -ex 'hv emu' -ex 'stepi 5' -ex 'hv kvm' -ex continue $O/examples/hello.ukvm one
 switch   UKVM_SWITCH_VIA=kvm UKVM_SWITCH_WITHOUT=crash O=$O CMOCKA_MESSAGE_OUTPUT=TAP exec $O/test_switch
 END
 # A TAP there, and 1,000 echo requests over it; the generated monitor with all its options.
@@ -87,6 +90,12 @@ relay step
 like "$(cat "$T/res/probe.out")" '^kvm: yes' "nested KVM: the probe finds it complete"
 like "$(cat "$T/res/probe.out")" '^kvm\.sse: yes' "nested KVM: the probe finds floating point"
 relay switch
+# Its processor has debug registers that work, which not every virtual one has.
+like "$(cat "$T/res/probe.out")" '^native\.watchpoints: 4' "nested: native's watchpoints"
+relay native
+relay escape
+is "$(cat "$T/res/move.status")" 0 "nested KVM: a guest goes from kvm to native, kvm, native, emu and kvm"
+like "$(cat "$T/res/move.out")" '^argument 1: one' "nested KVM: and says what it would have said"
 echoes=$(cat "$T/res/echo.out")
 like "$echoes" '1000 packets transmitted, 1000 received, 0% packet loss' "nested KVM: 1,000 echo requests over a TAP"
 is "$(tshark -r "$T/res/pcap.out" -Y icmp 2>/dev/null | wc -l)" 2000 "nested KVM: each request and reply is captured"
