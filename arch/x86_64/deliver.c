@@ -127,7 +127,7 @@ static bool read_descriptor(struct delivering *d, uint16_t selector, uint64_t *d
     return read_system(d, base + at, desc, sizeof(*desc), "descriptor table");
 }
 
-static struct ukvm_x86_seg segment_of(uint16_t selector, uint64_t desc)
+struct ukvm_x86_seg uk_x86_segment(uint16_t selector, uint64_t desc)
 {
     struct ukvm_x86_seg s = {.selector = selector};
 
@@ -148,7 +148,7 @@ static bool load_cs(struct delivering *d, const struct gate *g, struct ukvm_x86_
 
     if (!read_descriptor(d, g->selector, &desc))
         return false;
-    *cs = segment_of(g->selector, desc);
+    *cs = uk_x86_segment(g->selector, desc);
     dpl = (cs->attr & UKVM_SEG_DPL) >> 5;
     if (!(cs->attr & UKVM_SEG_S) || !(cs->attr & TYPE_CODE))
         return fails(d, UK_X86_GP, code, 0, "CS selector 0x%x is not code", g->selector);

@@ -56,18 +56,6 @@ static bool find(struct uk_x86_run *r, uint16_t selector, uint64_t *desc, size_t
     return read_system(r, *at, desc, len, a);
 }
 
-static struct ukvm_x86_seg take_apart(uint16_t selector, uint64_t desc)
-{
-    struct ukvm_x86_seg s = {.selector = selector};
-
-    s.attr = (uint16_t)((desc >> 40) & 0xf0ff);
-    s.base = ((desc >> 16) & 0xffffff) | ((desc >> 56) << 24);
-    s.limit = (uint32_t)((desc & 0xffff) | ((desc >> 32) & 0xf0000));
-    if (s.attr & UKVM_SEG_G)
-        s.limit = s.limit << 12 | 0xfff;
-    return s;
-}
-
 /* Set bits of a descriptor's type in memory, if it can be written. */
 static void mark(struct uk_x86_run *r, ukvm_gva_t at, uint8_t bits)
 {
@@ -123,7 +111,7 @@ static bool load(struct uk_x86_run *r, unsigned which, uint16_t selector, unsign
         return load_null(r, which, selector, level, a);
     if (!find(r, selector, &desc, sizeof(desc), &at, a))
         return false;
-    s = take_apart(selector, desc);
+    s = uk_x86_segment(selector, desc);
     if (which == UKVM_SS ? !stack_allowed(&s, selector, level) : !data_allowed(r, selector, &s))
         return refuse(r, a, UK_X86_GP, selector);
     if (!(s.attr & UKVM_SEG_P))
@@ -264,7 +252,7 @@ static enum ukvm_answer load_system(struct uk_x86_run *r, unsigned which, unsign
         return uk_x86_raise(r, UK_X86_GP, true, (uint32_t)selector & 0xfffc, 0);
     if (!find(r, (uint16_t)selector, desc, sizeof(desc), &at, &a))
         return a;
-    s = take_apart((uint16_t)selector, desc[0]);
+    s = uk_x86_segment((uint16_t)selector, desc[0]);
     s.base |= desc[1] << 32;
     if ((s.attr & UKVM_SEG_S) || (s.attr & UKVM_SEG_TYPE) != type)
         return uk_x86_raise(r, UK_X86_GP, true, (uint32_t)selector & 0xfffc, 0);
@@ -302,7 +290,7 @@ static bool load_cs(struct uk_x86_run *r, uint16_t selector, struct ukvm_x86_seg
         return refuse(r, a, UK_X86_GP, 0);
     if (!find(r, selector, &desc, sizeof(desc), at, a))
         return false;
-    *cs = take_apart(selector, desc);
+    *cs = uk_x86_segment(selector, desc);
     if (!(cs->attr & UKVM_SEG_S) || !(cs->attr & TYPE_CODE) || rpl < cpl(r) ||
         (cs->attr & TYPE_CONFORMING ? dpl(cs) > rpl : dpl(cs) != rpl) ||
         ((cs->attr & UKVM_SEG_L) && (cs->attr & UKVM_SEG_DB)))

@@ -135,6 +135,9 @@ const char *uk_x86_shows(const uint8_t *insn, size_t len, size_t *used);
 
 /* --- deliver.c, explain.c, normalise.c --------------------------------------------- */
 
+/* A segment register as loading descriptor (desc) makes it (SDM vol. 3, 3.4.5). */
+struct ukvm_x86_seg uk_x86_segment(uint16_t selector, uint64_t desc);
+
 void uk_x86_deliver(struct ukvm_state *st, struct ukvm_mem mem, const struct ukvm_exit *ex,
                     struct ukvm_delivery *out, struct ukvm_range *wrote);
 void uk_x86_explain(int vector, bool has_code, uint32_t code, uint64_t addr, char *buf,

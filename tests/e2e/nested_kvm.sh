@@ -3,7 +3,7 @@
 #
 # nested_kvm.sh: the KVM backend on the complete KVM of the nested machine: its own
 # tests, the program's probe, every example and guest, switches to the emulator and
-# back. One boot for all.
+# back; and the native backend's tests, with debug registers. One boot for all.
 . tests/lib.sh
 
 if ! tests/nested/setup >"$T/log" 2>&1; then
